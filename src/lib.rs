@@ -1,1 +1,2 @@
 //! Countersign.
+pub mod deploy;
