@@ -197,13 +197,13 @@ fn the_spool_is_for_its_owner_only() {
     }
 }
 
-/// Ignores TERM, as do its child in the group, a grandchild in a session of its own, and one that
-/// has wiped its environment besides.
+/// Ignores TERM, as do its child in the group, a grandchild in a session of its own, and an orphan
+/// that has wiped its environment besides.
 const STUBBORN_TREE: &str = r#"
 trap '' TERM
 (trap '' TERM; while :; do sleep 1; done) &
 setsid sh -c 'trap "" TERM; echo $$ > escaped; while :; do sleep 1; done' &
-env -i PATH="$PATH" setsid sh -c 'trap "" TERM; (echo $$ > unmarked; while :; do sleep 1; done) & ' &
+env -i PATH="$PATH" setsid sh -c 'sh -c "trap : TERM; echo \$\$ > unmarked; while :; do sleep 1; done" &' &
 echo $! > child
 echo $$ > leader
 while :; do sleep 1; done
