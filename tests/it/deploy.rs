@@ -202,9 +202,9 @@ fn the_spool_is_for_its_owner_only() {
 const STUBBORN_TREE: &str = r#"
 trap '' TERM
 (trap '' TERM; while :; do sleep 1; done) &
+echo $! > child
 setsid sh -c 'trap "" TERM; echo $$ > escaped; while :; do sleep 1; done' &
 env -i PATH="$PATH" setsid sh -c 'sh -c "trap : TERM; echo \$\$ > unmarked; while :; do sleep 1; done" &' &
-echo $! > child
 echo $$ > leader
 while :; do sleep 1; done
 "#;
