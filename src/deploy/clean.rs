@@ -146,13 +146,17 @@ pub fn clean_text(bytes: &[u8]) -> String {
     let mut lines = Vec::new();
     for line in text.split('\n') {
         let shown = line.trim_end_matches('\r').rsplit('\r').next();
-        let visible: String = shown.unwrap_or_default().chars().filter(shows).collect();
+        let visible: String = shown
+            .unwrap_or_default()
+            .chars()
+            .filter(|character| shows(*character))
+            .collect();
         lines.push(visible);
     }
     lines.join("\n")
 }
 
-fn shows(character: &char) -> bool {
+fn shows(character: char) -> bool {
     match character {
         '\t' => true,
         '\u{200b}'..='\u{200f}'

@@ -15,6 +15,9 @@ const TAIL_FILE: &str = "output.tail";
 /// Stands where output was lost because the disk did not take it.
 pub const LOST: &str = "…[output lost]";
 
+/// Stands where output is not shown because only its start and its end are kept.
+pub const NOT_KEPT: &str = "…[output not kept]\n";
+
 /// The ring file starts with how many bytes ever went through it and how many it holds.
 const HEADER_BYTES: u64 = 16;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use super::clean::LINE_CUT;
-use super::output::LOST;
+use super::output::{LOST, NOT_KEPT};
 use super::shapes::token_shapes;
 
 /// Stands where a secret was.
@@ -77,9 +77,21 @@ impl Redactor {
 
     /// The text with [`REDACTED`] for every secret in it. Redacting twice changes nothing more.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.hide_in(text, Vec::new())
+    }
+
+    /// As [`Redactor::redact`], for a text that may go on behind its end: what can be the start of a
+    /// secret there goes too.
+    pub(super) fn redact_unfinished<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.hide_in(text, vec![self.torn_end(text, text.len())])
+    }
+
+    fn hide_in<'a>(&self, text: &'a str, torn: Vec<Span>) -> Cow<'a, str> {
         let mut spans = self.secrets_in(text);
+        spans.extend(torn);
         token_shapes(text, &mut spans);
         self.torn_at_marks(text, &mut spans);
+        spans.retain(|span| span.end > span.start);
         if spans.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -91,26 +103,37 @@ impl Redactor {
         self.form_bytes_max
     }
 
-    /// How many bytes at the start of `text` can be the rest of a secret that began before it.
-    pub(super) fn torn_start(&self, text: &str) -> usize {
-        self.all_forms()
+    /// What can be the rest of a secret at `from` that began before it. Only a span, never a cut: it
+    /// may be a part of a whole secret as well.
+    fn torn_start(&self, text: &str, from: usize) -> Span {
+        let rest = &text.as_bytes()[from..];
+        let length = self
+            .all_forms()
             .flat_map(|form| (1..form.len()).map(move |cut| &form.as_bytes()[cut..]))
-            .filter(|rest| text.as_bytes().starts_with(rest))
-            .map(|rest| next_boundary(text, rest.len()))
-            .max()
-            .unwrap_or(0)
+            .filter(|end| rest.starts_with(end))
+            .map(<[u8]>::len)
+            .max();
+        Span {
+            start: from,
+            end: next_boundary(text, from + length.unwrap_or(0)),
+            shown: false,
+        }
     }
 
-    /// How many bytes at the end of `text` can be the start of a secret that goes on behind it.
-    pub(super) fn torn_end(&self, text: &str) -> usize {
-        let start = self
+    /// What can be the start of a secret at `until` that goes on behind it.
+    fn torn_end(&self, text: &str, until: usize) -> Span {
+        let before = &text.as_bytes()[..until];
+        let length = self
             .all_forms()
             .flat_map(|form| (1..form.len()).map(move |cut| &form.as_bytes()[..cut]))
-            .filter(|start| text.as_bytes().ends_with(start))
-            .map(|start| text.len() - start.len())
-            .min()
-            .unwrap_or(text.len());
-        text.len() - previous_boundary(text, start)
+            .filter(|start| before.ends_with(start))
+            .map(<[u8]>::len)
+            .max();
+        Span {
+            start: previous_boundary(text, until - length.unwrap_or(0)),
+            end: until,
+            shown: false,
+        }
     }
 
     fn all_forms(&self) -> impl Iterator<Item = &String> {
@@ -135,28 +158,16 @@ impl Redactor {
         spans
     }
 
-    /// A line that was cut, or output that was lost, can leave a part of a secret beside the mark.
+    /// A line that was cut, or output that is missing, can leave a part of a secret beside the mark.
     fn torn_at_marks(&self, text: &str, spans: &mut Vec<Span>) {
-        for (mark, both_sides) in [(LINE_CUT, false), (LOST, true)] {
+        for (mark, both_sides) in [(LINE_CUT, false), (LOST, true), (NOT_KEPT, true)] {
             for (at, _) in text.match_indices(mark) {
-                let torn = self.torn_end(&text[..at]);
-                spans.push(Span {
-                    start: at - torn,
-                    end: at,
-                    shown: false,
-                });
+                spans.push(self.torn_end(text, at));
                 if both_sides {
-                    let start = at + mark.len();
-                    let end = start + self.torn_start(&text[start..]);
-                    spans.push(Span {
-                        start,
-                        end,
-                        shown: false,
-                    });
+                    spans.push(self.torn_start(text, at + mark.len()));
                 }
             }
         }
-        spans.retain(|span| span.end > span.start);
     }
 }
 

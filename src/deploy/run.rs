@@ -13,7 +13,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use super::environment::ATTEMPT_VARIABLE;
 use super::launch::Launch;
 use super::output::OutputSpool;
-use super::program::{check_program, script_digest};
+use super::program::script_digest;
 use super::spool::{
     Outcome, OutputSummary, SUPERVISOR_FILE, Status, Supervisor, now_ms, stop_request, to_json,
     write_durably,
@@ -69,7 +69,6 @@ pub(super) fn run(spool: &Path, launch: &Launch, output: OutputSpool) -> Status 
 }
 
 fn check_script(launch: &Launch) -> Result<(), Outcome> {
-    check_program(&launch.program).map_err(|error| failed(&error))?;
     let digest = script_digest(&launch.program).map_err(|error| failed(&error))?;
     if digest == launch.script_digest {
         Ok(())
@@ -235,8 +234,8 @@ fn watch(spool: &Path, launch: &Launch, listener: &Listener, tree: &Tree) -> End
         if has_ended(tree.leader()) {
             return Ending::OnItsOwn;
         }
-        if let Some(reason) = stop_request(spool) {
-            return Ending::Stopped(reason);
+        if let Some(stop) = stop_request(spool) {
+            return Ending::Stopped(stop.reason);
         }
         if elapsed_ms(listener.since) >= launch.timeout_ms {
             return Ending::TimedOut;

@@ -130,9 +130,10 @@ pub struct Supervisor {
     pub started_ms: i64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Stop {
-    reason: String,
+/// Content of `stop`; a file that can't be read is a request without a reason.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Stop {
+    pub reason: Option<String>,
 }
 
 /// Reads what can be known about an attempt.
@@ -193,18 +194,15 @@ pub fn request_stop(spool: &Path, reason: &str) -> io::Result<bool> {
     if spool.join(STATUS_FILE).try_exists()? {
         return Ok(false);
     }
-    let reason = reason.chars().take(500).collect();
+    let reason = Some(reason.chars().take(500).collect());
     create_exclusively(spool, STOP_FILE, &to_json(&Stop { reason })?)
 }
 
-/// The request to stop, if there is one: its reason, or none if it can't be read.
-pub(super) fn stop_request(spool: &Path) -> Option<Option<String>> {
+/// The request to stop, if there is one.
+pub(super) fn stop_request(spool: &Path) -> Option<Stop> {
     let path = spool.join(STOP_FILE);
-    if !path.exists() {
-        return None;
-    }
-    let stop: Option<Stop> = read_json(&path).ok().flatten();
-    Some(stop.map(|stop| stop.reason))
+    path.exists()
+        .then(|| read_json(&path).ok().flatten().unwrap_or_default())
 }
 
 /// The directory of an attempt.

@@ -40,10 +40,10 @@ pub const NO_STATUS: u8 = 74;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Room for the status, taken before the script can fill the disk.
-const RESERVE_BYTES: usize = 4096;
+const RESERVE_BYTES: usize = 8192;
 
 /// How long the status is tried to be written.
-const STATUS_PATIENCE: Duration = Duration::from_secs(600);
+const STATUS_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Why a supervisor ends without a status.
 #[derive(Debug)]
@@ -95,7 +95,9 @@ fn supervise_attempt(spool: &Path) -> Result<(), Refusal> {
         OutputSpool::create(spool, launch.output).map_err(refused("no room for output"))?;
     claim(spool)?;
     let status = match stop_request(spool) {
-        Some(reason) => never_ran(Outcome::Stopped { reason }),
+        Some(stop) => never_ran(Outcome::Stopped {
+            reason: stop.reason,
+        }),
         None => run(spool, &launch, output),
     };
     record(spool, &status)
@@ -182,6 +184,9 @@ fn read_launch(spool: &Path) -> Result<Launch, Refusal> {
                 format!("there is no {LAUNCH_FILE} in {}", spool.display()),
             )
         })?;
+    launch
+        .check()
+        .map_err(|error| Refusal::new(REFUSED, error.to_string()))?;
     Ok(launch)
 }
 

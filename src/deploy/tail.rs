@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::clean::clean_text;
-use super::output::{Kept, read_kept};
+use super::output::{Kept, NOT_KEPT, read_kept};
 use super::redact::Redactor;
 use super::spool::{STATUS_FILE, Status, read_json};
 
@@ -45,13 +45,12 @@ pub fn tail(
     let window = max_bytes
         .saturating_add(redactor.form_bytes_max())
         .saturating_add(MARGIN_BYTES);
-    let (text, cut) = assemble(kept, window, redactor);
-    let mut text = text.as_str();
-    if lost_end {
-        // The rest of a secret may be on its way.
-        text = &text[..text.len() - redactor.torn_end(text)];
-    }
-    let hidden = redactor.redact(text);
+    let (text, cut) = assemble(kept, window);
+    let hidden = if lost_end {
+        redactor.redact_unfinished(&text)
+    } else {
+        redactor.redact(&text)
+    };
     let shown = limit(&hidden, max_bytes, max_lines);
     Ok(Tail {
         truncated: cut || incomplete || shown.len() < hidden.trim_end_matches('\n').len(),
@@ -60,43 +59,39 @@ pub fn tail(
     })
 }
 
-/// The last `window` bytes as clean text, and whether that leaves something out.
-fn assemble(kept: Kept, window: usize, redactor: &Redactor) -> (String, bool) {
+/// The last `window` bytes as clean text, and whether that leaves something out. Every place where
+/// something is missing has its mark, beside which the redactor looks for parts of secrets.
+fn assemble(kept: Kept, window: usize) -> (String, bool) {
     let Kept {
         head,
         tail,
         missing_bytes,
     } = kept;
-    if tail.len() >= window {
-        return (after_cut(&tail[tail.len() - window..], redactor), true);
+    if missing_bytes > 0 && tail.len() < window {
+        let (head, cut) = last(&head, window - tail.len());
+        return (format!("{head}{}", after_cut(&tail)), cut);
     }
     if missing_bytes > 0 {
-        let rest = window - tail.len();
-        let (head, cut) = if head.len() > rest {
-            (after_cut(&head[head.len() - rest..], redactor), true)
-        } else {
-            (clean_text(&head), false)
-        };
-        let head = &head[..head.len() - redactor.torn_end(&head)];
-        let tail = after_cut(&tail, redactor);
-        let gap = format!("{head}…[{missing_bytes} bytes not kept]\n{tail}");
-        return (gap, cut);
+        return last(&tail, window);
     }
-    let whole = [head, tail].concat();
-    if whole.len() > window {
-        return (after_cut(&whole[whole.len() - window..], redactor), true);
-    }
-    (clean_text(&whole), false)
+    last(&[head, tail].concat(), window)
 }
 
-/// The text from its first whole line on, without the rest of a secret that began before it.
-fn after_cut(bytes: &[u8], redactor: &Redactor) -> String {
+/// The end of an output whose start is there.
+fn last(bytes: &[u8], window: usize) -> (String, bool) {
+    match bytes.len().checked_sub(window) {
+        None | Some(0) => (clean_text(bytes), false),
+        Some(cut) => (after_cut(&bytes[cut..]), true),
+    }
+}
+
+/// The mark, and the text from its first whole line on.
+fn after_cut(bytes: &[u8]) -> String {
     let line = bytes
         .iter()
         .position(|byte| matches!(byte, b'\n' | b'\r'))
         .map_or(0, |at| at + 1);
-    let text = clean_text(&bytes[line..]);
-    text[redactor.torn_start(&text)..].to_owned()
+    format!("{NOT_KEPT}{}", clean_text(&bytes[line..]))
 }
 
 /// The last lines that fit; whole lines if there is more than one.
