@@ -91,15 +91,11 @@ impl Waiter {
             .compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
-            return Err(StoreError::Unavailable(anyhow::anyhow!(
-                "{why} before its turn came"
-            )));
+            return Err(StoreError::Unavailable(anyhow::anyhow!("{why} before its turn came")));
         }
         match self.outcome.try_recv() {
             Ok(outcome) => outcome.map_err(StoreError::from),
-            Err(_) => Err(StoreError::Unknown(anyhow::anyhow!(
-                "{why} while it was being written"
-            ))),
+            Err(_) => Err(StoreError::Unknown(anyhow::anyhow!("{why} while it was being written"))),
         }
     }
 }
@@ -134,12 +130,7 @@ impl Writer {
         }
     }
 
-    async fn write(
-        &mut self,
-        commits: &[&Commit],
-        writes: &[Write],
-        now_ms: i64,
-    ) -> Result<Written, Failure> {
+    async fn write(&mut self, commits: &[&Commit], writes: &[Write], now_ms: i64) -> Result<Written, Failure> {
         match self {
             Self::Sqlite(writer) => writer.write(commits, writes, now_ms).await,
             Self::Postgres(writer) => writer.write(commits, now_ms).await,
@@ -218,11 +209,7 @@ impl Committer {
         }
     }
 
-    async fn try_write(
-        &mut self,
-        members: &[Member],
-        writes: &[Write],
-    ) -> Result<Written, Failure> {
+    async fn try_write(&mut self, members: &[Member], writes: &[Write]) -> Result<Written, Failure> {
         let commits: Vec<&Commit> = members.iter().map(|member| &member.commit).collect();
         if commits.is_empty() && writes.is_empty() {
             return Ok(Written {
@@ -236,11 +223,7 @@ impl Committer {
         loop {
             let result = self.writer.write(&commits, writes, (self.clock)()).await;
             match result {
-                Err(failure)
-                    if failure.kind == Kind::Retry
-                        && tries < RETRIES_MAX
-                        && begun.elapsed() < RETRY_FOR =>
-                {
+                Err(failure) if failure.kind == Kind::Retry && tries < RETRIES_MAX && begun.elapsed() < RETRY_FOR => {
                     tries += 1;
                     let pause_ms = rand::random_range(1..=u64::from(tries) * 8);
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;

@@ -146,9 +146,7 @@ impl Store {
                 claimed.jobs.push(claimed_job(&row)?);
             }
         }
-        claimed
-            .jobs
-            .sort_by(|a, b| (a.due_ms, &a.id).cmp(&(b.due_ms, &b.id)));
+        claimed.jobs.sort_by(|a, b| (a.due_ms, &a.id).cmp(&(b.due_ms, &b.id)));
         Ok(claimed)
     }
 
@@ -224,9 +222,7 @@ impl Store {
                  reason FROM job WHERE state = 'dead' AND ($1 = '' OR subject = $1) ORDER BY due_ms, id LIMIT 1000"
         );
         decoded(
-            &self
-                .read(sql, vec![subject.unwrap_or_default().into()])
-                .await?,
+            &self.read(sql, vec![subject.unwrap_or_default().into()]).await?,
             job_row,
         )
     }
@@ -296,18 +292,14 @@ impl Store {
         );
         let replies_before_ms = self.now_ms() - REPLIES_KEPT_MS;
         let purged = Purged {
-            jobs: self
-                .change(jobs, vec![before_ms.into(), PURGE_MAX.into()])
-                .await?
-                .len() as u64,
+            jobs: self.change(jobs, vec![before_ms.into(), PURGE_MAX.into()]).await?.len() as u64,
             requests: self
                 .change(requests, vec![replies_before_ms.into(), PURGE_MAX.into()])
                 .await?
                 .len() as u64,
         };
         self.change(beats, vec![before_ms.into()]).await?;
-        self.change(windows, vec![before_ms.into(), PURGE_MAX.into()])
-            .await?;
+        self.change(windows, vec![before_ms.into(), PURGE_MAX.into()]).await?;
         Ok(purged)
     }
 }

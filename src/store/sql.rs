@@ -142,8 +142,7 @@ impl AnyRow {
 
     /// The count or version in column `index`.
     pub(super) fn count(&self, index: usize) -> Result<u64, Failure> {
-        u64::try_from(self.int(index)?)
-            .map_err(|_| Failure::broken("a count or version in the database is negative"))
+        u64::try_from(self.int(index)?).map_err(|_| Failure::broken("a count or version in the database is negative"))
     }
 
     /// The small count in column `index`.
