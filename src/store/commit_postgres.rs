@@ -259,7 +259,7 @@ texts AS (
     SELECT n.*, 0 FROM unnest($10::text[], $11::text[], $12::text[], $13::text[]) AS n ON CONFLICT DO NOTHING),
 settled AS (
     UPDATE job SET state = n.state, due_ms = COALESCE(n.due_ms, job.due_ms), reason = COALESCE(n.reason, job.reason),
-        forgiven = forgiven + n.forgiven, finished_ms = n.finished_ms, lease_until_ms = 0, owner = ''
+        forgiven = job.forgiven + n.forgiven, finished_ms = n.finished_ms, lease_until_ms = 0, owner = ''
     FROM unnest($14::text[], $15::text[], $16::bigint[], $17::text[], $18::bigint[], $19::bigint[])
         AS n(id, state, due_ms, reason, forgiven, finished_ms) WHERE job.id = n.id),
 windows AS (

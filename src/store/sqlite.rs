@@ -298,8 +298,8 @@ INSERT INTO business_key (key, created_ms) SELECT value->>0, value->>1 FROM json
 INSERT INTO private_text (commitment, stream, salt, value, erased_ms)
     SELECT item.value->>0, item.value->>1, item.value->>2, item.value->>3, 0 FROM json_each($5) AS item WHERE true
     ON CONFLICT DO NOTHING;
-UPDATE job SET state = s.value->>3, due_ms = COALESCE(s.value->>4, due_ms), reason = COALESCE(s.value->>5, reason),
-        forgiven = forgiven + (s.value->>6), finished_ms = s.value->>7, lease_until_ms = 0, owner = ''
+UPDATE job SET state = s.value->>3, due_ms = COALESCE(s.value->>4, job.due_ms), reason = COALESCE(s.value->>5, job.reason),
+        forgiven = job.forgiven + (s.value->>6), finished_ms = s.value->>7, lease_until_ms = 0, owner = ''
     FROM json_each($6) AS s
     WHERE job.id = s.value->>0 AND job.owner = s.value->>1 AND job.attempt = s.value->>2 AND job.state = 'running';
 INSERT INTO job (id, kind, payload, lane, subject, order_key, order_position, coalesce_key, due_ms, attempts_max,

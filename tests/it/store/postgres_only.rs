@@ -28,8 +28,6 @@ fn an_unmigrated_database_is_refused_until_it_is_migrated() {
 #[test]
 fn a_server_that_could_lose_decisions_is_refused() {
     run(Engine::Postgres, async |db| {
-        let name = db.number("SELECT 1").await;
-        assert_eq!(name, 1);
         let mut raw = db.connect().await;
         let database = raw.texts("SELECT current_database()::text").await.remove(0);
         raw.execute(&format!("ALTER DATABASE {database} SET synchronous_commit = off"))

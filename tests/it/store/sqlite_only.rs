@@ -1,7 +1,7 @@
 //! What only SQLite has: one process per file.
 
 use super::given::*;
-use crate::support::database::{Database, Engine, run};
+use crate::support::database::{Engine, run};
 use countersign::store::{OpenError, Options, Store};
 
 #[test]
