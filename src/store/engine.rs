@@ -107,12 +107,12 @@ impl Store {
             let herald = tokio::spawn(postgres::herald(url.to_owned(), pool.clone(), wakes.clone()));
             (
                 Pool::Postgres(pool),
-                Writer::Postgres(writer),
+                Writer::Postgres(Box::new(writer)),
                 Some(herald.abort_handle()),
             )
         } else {
             let (pool, writer) = sqlite::open(&sqlite::path_of(url)?, (options.clock)()).await?;
-            (Pool::Sqlite(pool), Writer::Sqlite(writer), None)
+            (Pool::Sqlite(pool), Writer::Sqlite(Box::new(writer)), None)
         };
         let log = writer.log().to_owned();
         let (inbox, work) = mpsc::channel(WAITING_MAX);

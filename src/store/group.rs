@@ -19,7 +19,7 @@ pub(super) const WAITING_MAX: usize = 2_048;
 const GROUP_MAX: usize = 256;
 /// How often and how long a transaction that lost a race is tried again.
 const RETRIES_MAX: u32 = 10;
-const RETRY_FOR: Duration = Duration::from_millis(2_000);
+const RETRY_FOR: Duration = Duration::from_secs(2);
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
@@ -117,8 +117,8 @@ pub(super) struct Written {
 
 /// The engine's end of the group commit.
 pub(super) enum Writer {
-    Sqlite(sqlite::Writer),
-    Postgres(postgres::Writer),
+    Sqlite(Box<sqlite::Writer>),
+    Postgres(Box<postgres::Writer>),
 }
 
 impl Writer {
@@ -132,8 +132,8 @@ impl Writer {
 
     async fn write(&mut self, commits: &[&Commit], writes: &[Write], now_ms: i64) -> Result<Written, Failure> {
         match self {
-            Self::Sqlite(writer) => writer.write(commits, writes, now_ms).await,
-            Self::Postgres(writer) => writer.write(commits, now_ms).await,
+            Self::Sqlite(engine) => engine.write(commits, writes, now_ms).await,
+            Self::Postgres(engine) => engine.write(commits, now_ms).await,
         }
     }
 

@@ -311,7 +311,9 @@ pub(super) struct Wanted<'a> {
 pub(super) fn wanted<'a>(commits: &[&'a Commit]) -> Wanted<'a> {
     let keys = |of: fn(&'a Commit, &mut BTreeSet<&'a str>)| {
         let mut keys = BTreeSet::new();
-        commits.iter().for_each(|commit| of(commit, &mut keys));
+        for commit in commits {
+            of(commit, &mut keys);
+        }
         keys.into_iter().collect()
     };
     Wanted {

@@ -18,7 +18,7 @@ const SKEW_EVERY: Duration = Duration::from_secs(10);
 const SKEW_EVERY_WHEN_BAD: Duration = Duration::from_secs(1);
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_200);
 /// Longer than every limit that the server keeps by itself.
-const GROUP_WITHIN: Duration = Duration::from_millis(6_000);
+const GROUP_WITHIN: Duration = Duration::from_secs(6);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "countersign_jobs";
 /// Notifications are hints: more than one in this time say nothing new.
@@ -208,13 +208,11 @@ fn skew_every(ms: i64) -> Duration {
 
 async fn rolled_back(mut connection: PgConnection) -> Option<PgConnection> {
     let rollback = connection.execute("ROLLBACK");
-    match timeout(Duration::from_millis(500), rollback).await {
-        Ok(Ok(_)) => Some(connection),
-        _ => {
-            let _ = timeout(Duration::from_millis(100), connection.close_hard()).await;
-            None
-        }
+    if let Ok(Ok(_)) = timeout(Duration::from_millis(500), rollback).await {
+        return Some(connection);
     }
+    let _ = timeout(Duration::from_millis(100), connection.close_hard()).await;
+    None
 }
 
 /// Passes hints about new jobs between processes: ours go out as NOTIFY, theirs come in as wakes. All

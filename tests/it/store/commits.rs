@@ -191,7 +191,7 @@ pub async fn what_can_never_be_written_fails_alone(db: Database) {
     let mut float = change("release/REL-1", 0);
     float.entries[0].event = json!({"share": 0.5});
     let mut nul = change("release/REL-2", 0);
-    nul.states[0].status = "a\0b".to_owned();
+    nul.states[0].status.push('\0');
     let mut unread = change("release/REL-3", 0);
     unread.reads.clear();
     let mut gap = change("release/REL-4", 0);

@@ -217,6 +217,10 @@ fn two_processes_share_one_chain_without_deadlocks() {
         assert_eq!(acks, 2_000);
         assert_eq!(verified(&stores[1]).await.len(), acks + 8);
         assert_eq!(db.number("SELECT count(*) FROM job").await, 2_000);
+        // A connection that ends has reported its statistics.
+        for store in stores {
+            store.close().await;
+        }
         let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
         assert_eq!(db.number(deadlocks).await, 0);
     });
