@@ -16,6 +16,8 @@ const POOL_MAX: u32 = 8;
 pub(super) const SKEW_MAX_MS: i64 = 2_000;
 const SKEW_EVERY: Duration = Duration::from_secs(10);
 const SKEW_EVERY_WHEN_BAD: Duration = Duration::from_secs(1);
+/// At the start nobody waits for an answer yet.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_200);
 /// Longer than every limit that the server keeps by itself.
 const GROUP_WITHIN: Duration = Duration::from_secs(6);
@@ -34,13 +36,13 @@ fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     Ok(options.application_name("countersign").disable_statement_logging())
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
+async fn connect(options: &PgConnectOptions, within: Duration) -> Result<PgConnection, Failure> {
     let connecting = async {
         let mut connection = options.connect().await?;
         connection.execute(SETTINGS).await?;
         Ok::<_, sqlx::Error>(connection)
     };
-    match timeout(CONNECT_WITHIN, connecting).await {
+    match timeout(within, connecting).await {
         Ok(connection) => Ok(connection?),
         Err(_) => Err(Failure::unavailable("PostgreSQL did not accept a connection in time")),
     }
@@ -49,7 +51,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
 /// Opens a migrated database.
 pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), OpenError> {
     let options = options(url)?;
-    let mut connection = connect(&options).await.map_err(super::StoreError::from)?;
+    let mut connection = connect(&options, OPEN_WITHIN).await.map_err(super::StoreError::from)?;
     check_durability(&mut connection).await?;
     migrate::check_postgres(&mut connection).await?;
     let log = sqlx::query_scalar("SELECT log FROM meta")
@@ -122,7 +124,7 @@ impl Writer {
     pub(super) async fn write(&mut self, commits: &[&Commit], now_ms: i64) -> Result<Written, Failure> {
         let (mut connection, reused) = match self.connection.take() {
             Some(connection) => (connection, true),
-            None => (connect(&self.options).await?, false),
+            None => (connect(&self.options, CONNECT_WITHIN).await?, false),
         };
         let mut progress = Progress::Nothing;
         let result = match self.check_clock(&mut connection).await {

@@ -427,4 +427,30 @@ mod tests {
             assert!(path_of(url).is_err(), "{url}");
         }
     }
+
+    #[tokio::test]
+    async fn the_writer_is_durable_and_readers_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.sqlite");
+        let (readers, writer) = open(&path, 1).await.unwrap();
+        let mut connection = writer.connection.unwrap();
+        let settings = [
+            // FULL.
+            ("PRAGMA synchronous", 2),
+            ("PRAGMA foreign_keys", 1),
+            ("PRAGMA trusted_schema", 0),
+            ("PRAGMA wal_autocheckpoint", 8000),
+        ];
+        for (pragma, expected) in settings {
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(mode, "wal");
+        let refused = sqlx::query("DELETE FROM request").execute(&readers).await.unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+    }
 }

@@ -266,3 +266,47 @@ async fn decide(store: &Store, caller: u64, turn: u64) -> usize {
     }
     panic!("{id} never went through")
 }
+
+#[test]
+fn a_race_that_the_database_undid_is_run_again() {
+    run(Engine::Postgres, async |db| {
+        let store = db.open().await;
+        let mut raw = db.connect().await;
+        for sql in [
+            "CREATE SEQUENCE failures",
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('failures') <= 4 THEN RAISE EXCEPTION 'made up' USING ERRCODE = '40001'; END IF;
+                 RETURN NEW; END $$",
+            "CREATE TRIGGER fail BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION fail()",
+        ] {
+            raw.execute(sql).await.unwrap();
+        }
+        let outcome = commit(&store, asked("r-1", change("release/REL-1", 0))).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed { positions: vec![1] });
+        assert_eq!(db.number("SELECT last_value FROM failures").await, 5);
+        verified(&store).await;
+    });
+}
+
+#[test]
+fn a_server_that_became_read_only_is_unavailable_until_it_is_not() {
+    run(Engine::Postgres, async |db| {
+        let store = db.open().await;
+        let mut raw = db.connect().await;
+        let database = raw.texts("SELECT current_database()::text").await.remove(0);
+        let read_only = |on: &str| format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}");
+        raw.execute(&read_only("on")).await.unwrap();
+        terminate_all(&mut raw).await;
+        let refused = commit(&store, asked("r-1", change("release/REL-1", 0))).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        let refused = store.beat("w", "host", NOW).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert!(verified(&store).await.is_empty());
+        raw.execute("SET default_transaction_read_only = off").await.unwrap();
+        raw.execute(&read_only("off")).await.unwrap();
+        terminate_all(&mut raw).await;
+        assert!(is_committed(
+            &commit(&store, asked("r-1", change("release/REL-1", 0))).await.unwrap()
+        ));
+    });
+}

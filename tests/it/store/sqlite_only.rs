@@ -2,7 +2,7 @@
 
 use super::given::*;
 use crate::support::database::{Engine, run};
-use countersign::store::{OpenError, Options, Store};
+use countersign::store::{OpenError, Options, Store, StoreError};
 
 #[test]
 fn a_second_process_is_refused_and_told_who_holds_the_file() {
@@ -19,16 +19,6 @@ fn a_second_process_is_refused_and_told_who_holds_the_file() {
         store.close().await;
         let again = db.open().await;
         assert_eq!(verified(&again).await.len(), 1);
-    });
-}
-
-#[test]
-fn the_writer_is_durable_and_readers_cant_write() {
-    run(Engine::Sqlite, async |db| {
-        let store = db.open().await;
-        commit(&store, change("release/REL-1", 0)).await.unwrap();
-        let mode = db.connect().await.texts("PRAGMA journal_mode").await;
-        assert_eq!(mode, ["wal"]);
     });
 }
 
@@ -67,5 +57,26 @@ fn a_locked_file_is_waited_for() {
         let (store, outcome) = waiting.await.unwrap();
         assert!(is_committed(&outcome.unwrap()));
         assert_eq!(verified(&store).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_full_queue_is_told_at_once_and_records_nothing() {
+    run(Engine::Sqlite, async |db| {
+        let store = db.open().await;
+        let mut raw = db.connect().await;
+        raw.execute("BEGIN IMMEDIATE").await.unwrap();
+        let mut callers = tokio::task::JoinSet::new();
+        for caller in 0..5_000 {
+            let store = store.clone();
+            callers.spawn(async move { commit(&store, change(&format!("release/{caller}"), 0)).await });
+        }
+        let busy = callers.join_next().await.unwrap().unwrap().unwrap_err();
+        assert!(matches!(busy, StoreError::Unavailable(_)), "{busy}");
+        assert!(busy.to_string().contains("nothing was recorded: busy"), "{busy}");
+        raw.execute("ROLLBACK").await.unwrap();
+        let outcomes = callers.join_all().await;
+        let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(verified(&store).await.len(), written);
     });
 }
