@@ -32,8 +32,8 @@ pub(super) async fn write(
     if !plan.drafts.is_empty() {
         let head = lock_head(connection, log).await?;
         position = head.position;
-        let (sealed, head) = log_entry::seal(&head, &plan.drafts, now_ms)
-            .map_err(|why| Failure::broken(why.to_string()))?;
+        let (sealed, head) =
+            log_entry::seal(&head, &plan.drafts, now_ms).map_err(|why| Failure::broken(why.to_string()))?;
         append(connection, &sealed, &head).await?;
     }
     *progress = Progress::Committing;
@@ -80,10 +80,7 @@ WITH r AS (INSERT INTO request (id, reply, answered_ms) SELECT * FROM unnest($1:
 SELECT 'request', id FROM r UNION ALL SELECT 'stream', stream FROM s
 UNION ALL SELECT 'unique', key FROM u UNION ALL SELECT 'window', key FROM w";
 
-async fn claim_keys(
-    connection: &mut PgConnection,
-    commits: &[&Commit],
-) -> Result<Claimed, Failure> {
+async fn claim_keys(connection: &mut PgConnection, commits: &[&Commit]) -> Result<Claimed, Failure> {
     // Keys are exclusive within a group, so sorting by key keeps each with its member's columns.
     let mut requests: Vec<_> = commits
         .iter()
@@ -105,18 +102,8 @@ async fn claim_keys(
         return Ok(Claimed::default());
     }
     let rows = sqlx::query(CLAIM_KEYS)
-        .bind(
-            requests
-                .iter()
-                .map(|(r, _)| r.id.as_str())
-                .collect::<Vec<_>>(),
-        )
-        .bind(
-            requests
-                .iter()
-                .map(|(r, _)| r.reply.as_str())
-                .collect::<Vec<_>>(),
-        )
+        .bind(requests.iter().map(|(r, _)| r.id.as_str()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|(r, _)| r.reply.as_str()).collect::<Vec<_>>())
         .bind(requests.iter().map(|(_, ms)| *ms).collect::<Vec<_>>())
         .bind(absent)
         .bind(unique.iter().map(|(key, _)| *key).collect::<Vec<_>>())
@@ -172,11 +159,7 @@ async fn read(
         unique: old(&wanted.unique, &claimed.unique).into_iter().collect(),
         ..Snapshot::default()
     };
-    if requests.is_empty()
-        && windows.is_empty()
-        && wanted.streams.is_empty()
-        && wanted.jobs.is_empty()
-    {
+    if requests.is_empty() && windows.is_empty() && wanted.streams.is_empty() && wanted.jobs.is_empty() {
         return Ok(snapshot);
     }
     let written = plan::written_streams(commits);
@@ -195,12 +178,8 @@ async fn read(
         .fetch_all(connection)
         .await?;
     for row in rows {
-        let (key, a, b, c): (String, i64, i64, String) = (
-            row.try_get(1)?,
-            row.try_get(2)?,
-            row.try_get(3)?,
-            row.try_get(4)?,
-        );
+        let (key, a, b, c): (String, i64, i64, String) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let unsigned = |value: i64| u64::try_from(value).unwrap_or_default();
         match row.try_get::<&str, _>(0)? {
             "request" => drop(snapshot.replies.insert(key, c)),
@@ -226,9 +205,7 @@ async fn read(
         }
     }
     if requests.iter().any(|id| !snapshot.replies.contains_key(id)) {
-        return Err(Failure::retry(
-            "a request was purged while it was looked at",
-        ));
+        return Err(Failure::retry("a request was purged while it was looked at"));
     }
     Ok(snapshot)
 }
@@ -282,7 +259,7 @@ texts AS (
     SELECT n.*, 0 FROM unnest($10::text[], $11::text[], $12::text[], $13::text[]) AS n ON CONFLICT DO NOTHING),
 settled AS (
     UPDATE job SET state = n.state, due_ms = COALESCE(n.due_ms, job.due_ms), reason = COALESCE(n.reason, job.reason),
-        forgiven = forgiven + n.forgiven, finished_ms = n.finished_ms, lease_until_ms = 0, owner = ''
+        forgiven = job.forgiven + n.forgiven, finished_ms = n.finished_ms, lease_until_ms = 0, owner = ''
     FROM unnest($14::text[], $15::text[], $16::bigint[], $17::text[], $18::bigint[], $19::bigint[])
         AS n(id, state, due_ms, reason, forgiven, finished_ms) WHERE job.id = n.id),
 windows AS (
@@ -302,11 +279,7 @@ macro_rules! column {
     };
 }
 
-async fn write_rows(
-    connection: &mut PgConnection,
-    commits: &[&Commit],
-    plan: &Plan<'_>,
-) -> Result<(), Failure> {
+async fn write_rows(connection: &mut PgConnection, commits: &[&Commit], plan: &Plan<'_>) -> Result<(), Failure> {
     if plan.winners.is_empty() && plan.settled.is_empty() && plan.windows.is_empty() {
         return Ok(());
     }
@@ -399,11 +372,7 @@ async fn lock_head(connection: &mut PgConnection, log: &str) -> Result<Head, Fai
     })
 }
 
-async fn append(
-    connection: &mut PgConnection,
-    sealed: &[Sealed],
-    head: &Head,
-) -> Result<(), Failure> {
+async fn append(connection: &mut PgConnection, sealed: &[Sealed], head: &Head) -> Result<(), Failure> {
     sqlx::query(
         "WITH entries AS (INSERT INTO log (position, stream, version, logged_ms, bytes, previous, hash)
              SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[]))

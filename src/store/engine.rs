@@ -34,9 +34,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Arc::new(|| {
-                let since = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
             }),
         }
@@ -106,19 +104,15 @@ impl Store {
         let wakes = Wakes::new();
         let (pool, writer, herald) = if is_postgres(url)? {
             let (pool, writer) = postgres::open(url, Arc::clone(&options.clock)).await?;
-            let herald = tokio::spawn(postgres::herald(
-                url.to_owned(),
-                pool.clone(),
-                wakes.clone(),
-            ));
+            let herald = tokio::spawn(postgres::herald(url.to_owned(), pool.clone(), wakes.clone()));
             (
                 Pool::Postgres(pool),
-                Writer::Postgres(writer),
+                Writer::Postgres(Box::new(writer)),
                 Some(herald.abort_handle()),
             )
         } else {
             let (pool, writer) = sqlite::open(&sqlite::path_of(url)?, (options.clock)()).await?;
-            (Pool::Sqlite(pool), Writer::Sqlite(writer), None)
+            (Pool::Sqlite(pool), Writer::Sqlite(Box::new(writer)), None)
         };
         let log = writer.log().to_owned();
         let (inbox, work) = mpsc::channel(WAITING_MAX);
@@ -232,8 +226,7 @@ impl Store {
 
     fn enqueue(&self, work: Work) -> Result<(), Failure> {
         let inbox = self.0.inbox.as_ref();
-        let inbox =
-            inbox.ok_or_else(|| Failure::broken("the database was opened for reading only"))?;
+        let inbox = inbox.ok_or_else(|| Failure::broken("the database was opened for reading only"))?;
         inbox.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Failure::unavailable("busy"),
             mpsc::error::TrySendError::Closed(_) => Failure::unavailable("the store is closed"),
@@ -246,11 +239,7 @@ impl Store {
     }
 
     /// Rows of one statement that changes something outside the log, durable when they arrive.
-    pub(super) async fn change(
-        &self,
-        sql: Sql,
-        params: Vec<Param>,
-    ) -> Result<Vec<AnyRow>, Failure> {
+    pub(super) async fn change(&self, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyRow>, Failure> {
         let Pool::Postgres(pool) = &self.0.pool else {
             let (answer, rows) = oneshot::channel();
             self.enqueue(Work::Write(Write {
@@ -292,15 +281,11 @@ async fn read_from(pool: &Pool, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyR
         let reading = async {
             match pool {
                 Pool::Sqlite(pool) => {
-                    let rows = bind!(sql.sqlite, params.iter().cloned())
-                        .fetch_all(pool)
-                        .await?;
+                    let rows = bind!(sql.sqlite, params.iter().cloned()).fetch_all(pool).await?;
                     Ok(rows.into_iter().map(AnyRow::Sqlite).collect())
                 }
                 Pool::Postgres(pool) => {
-                    let rows = bind!(sql.postgres, params.iter().cloned())
-                        .fetch_all(pool)
-                        .await?;
+                    let rows = bind!(sql.postgres, params.iter().cloned()).fetch_all(pool).await?;
                     Ok(rows.into_iter().map(AnyRow::Postgres).collect())
                 }
             }
@@ -321,15 +306,8 @@ async fn fresh(pool: &PgPool) -> Result<sqlx::pool::PoolConnection<sqlx::Postgre
     Ok(connection)
 }
 
-async fn change_postgres(
-    connection: &mut PgConnection,
-    sql: Sql,
-    params: &[Param],
-) -> Result<Vec<AnyRow>, Failure> {
-    match bind!(sql.postgres, params.iter().cloned())
-        .fetch_all(connection)
-        .await
-    {
+async fn change_postgres(connection: &mut PgConnection, sql: Sql, params: &[Param]) -> Result<Vec<AnyRow>, Failure> {
+    match bind!(sql.postgres, params.iter().cloned()).fetch_all(connection).await {
         Ok(rows) => Ok(rows.into_iter().map(AnyRow::Postgres).collect()),
         Err(error) => {
             let refused = commit_postgres::refused(&error);
@@ -346,9 +324,7 @@ async fn change_postgres(
 }
 
 fn may_try_again(failure: &Failure, tries: u32, begun: Instant) -> bool {
-    matches!(failure.kind, Kind::Unavailable | Kind::Retry)
-        && tries < TRIES_MAX
-        && begun.elapsed() < CALL_WITHIN / 2
+    matches!(failure.kind, Kind::Unavailable | Kind::Retry) && tries < TRIES_MAX && begun.elapsed() < CALL_WITHIN / 2
 }
 
 fn late() -> Failure {

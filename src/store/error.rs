@@ -8,10 +8,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(why) => {
-                write!(
-                    f,
-                    "the database is not available, nothing was recorded: {why:#}"
-                )
+                write!(f, "the database is not available, nothing was recorded: {why:#}")
             }
             Self::Unknown(why) => write!(f, "it is not known whether it was recorded: {why:#}"),
             Self::Broken(why) => write!(f, "the store failed: {why:#}"),
@@ -65,17 +62,14 @@ impl fmt::Display for OpenError {
                 file.display()
             ),
             Self::Unsafe(why) => write!(f, "this database could lose decisions: {why}"),
-            Self::NotMigrated => f.write_str(
-                "the database's tables are missing or older than this program: run `countersign migrate`",
-            ),
+            Self::NotMigrated => {
+                f.write_str("the database's tables are missing or older than this program: run `countersign migrate`")
+            }
             Self::Newer { floor, known } => write!(
                 f,
                 "the database needs a program that knows migration {floor}, this one knows up to {known}: use a newer countersign"
             ),
-            Self::Changed(version) => write!(
-                f,
-                "migration {version} in the database is not the one in this program"
-            ),
+            Self::Changed(version) => write!(f, "migration {version} in the database is not the one in this program"),
             Self::Database(why) => write!(f, "the database can't be opened: {why:#}"),
         }
     }

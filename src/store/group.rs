@@ -19,7 +19,7 @@ pub(super) const WAITING_MAX: usize = 2_048;
 const GROUP_MAX: usize = 256;
 /// How often and how long a transaction that lost a race is tried again.
 const RETRIES_MAX: u32 = 10;
-const RETRY_FOR: Duration = Duration::from_millis(2_000);
+const RETRY_FOR: Duration = Duration::from_secs(2);
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
@@ -91,15 +91,11 @@ impl Waiter {
             .compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
-            return Err(StoreError::Unavailable(anyhow::anyhow!(
-                "{why} before its turn came"
-            )));
+            return Err(StoreError::Unavailable(anyhow::anyhow!("{why} before its turn came")));
         }
         match self.outcome.try_recv() {
             Ok(outcome) => outcome.map_err(StoreError::from),
-            Err(_) => Err(StoreError::Unknown(anyhow::anyhow!(
-                "{why} while it was being written"
-            ))),
+            Err(_) => Err(StoreError::Unknown(anyhow::anyhow!("{why} while it was being written"))),
         }
     }
 }
@@ -121,8 +117,8 @@ pub(super) struct Written {
 
 /// The engine's end of the group commit.
 pub(super) enum Writer {
-    Sqlite(sqlite::Writer),
-    Postgres(postgres::Writer),
+    Sqlite(Box<sqlite::Writer>),
+    Postgres(Box<postgres::Writer>),
 }
 
 impl Writer {
@@ -134,15 +130,10 @@ impl Writer {
         }
     }
 
-    async fn write(
-        &mut self,
-        commits: &[&Commit],
-        writes: &[Write],
-        now_ms: i64,
-    ) -> Result<Written, Failure> {
+    async fn write(&mut self, commits: &[&Commit], writes: &[Write], now_ms: i64) -> Result<Written, Failure> {
         match self {
-            Self::Sqlite(writer) => writer.write(commits, writes, now_ms).await,
-            Self::Postgres(writer) => writer.write(commits, now_ms).await,
+            Self::Sqlite(engine) => engine.write(commits, writes, now_ms).await,
+            Self::Postgres(engine) => engine.write(commits, now_ms).await,
         }
     }
 
@@ -218,11 +209,7 @@ impl Committer {
         }
     }
 
-    async fn try_write(
-        &mut self,
-        members: &[Member],
-        writes: &[Write],
-    ) -> Result<Written, Failure> {
+    async fn try_write(&mut self, members: &[Member], writes: &[Write]) -> Result<Written, Failure> {
         let commits: Vec<&Commit> = members.iter().map(|member| &member.commit).collect();
         if commits.is_empty() && writes.is_empty() {
             return Ok(Written {
@@ -236,11 +223,7 @@ impl Committer {
         loop {
             let result = self.writer.write(&commits, writes, (self.clock)()).await;
             match result {
-                Err(failure)
-                    if failure.kind == Kind::Retry
-                        && tries < RETRIES_MAX
-                        && begun.elapsed() < RETRY_FOR =>
-                {
+                Err(failure) if failure.kind == Kind::Retry && tries < RETRIES_MAX && begun.elapsed() < RETRY_FOR => {
                     tries += 1;
                     let pause_ms = rand::random_range(1..=u64::from(tries) * 8);
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;

@@ -25,9 +25,7 @@ fn message_row(row: &AnyRow) -> Result<MessageRow, Failure> {
             "posted" => MessageState::Posted,
             "verified" => MessageState::Verified,
             other => {
-                return Err(Failure::broken(format!(
-                    "a message is in the unknown state `{other}`"
-                )));
+                return Err(Failure::broken(format!("a message is in the unknown state `{other}`")));
             }
         },
         rendered_version: row.count(5)?,
@@ -56,20 +54,12 @@ impl Store {
     }
 
     /// The message that Slack names by channel and `ts`.
-    pub async fn find_message(
-        &self,
-        channel: &str,
-        ts: &str,
-    ) -> Result<Option<MessageRow>, StoreError> {
+    pub async fn find_message(&self, channel: &str, ts: &str) -> Result<Option<MessageRow>, StoreError> {
         let sql = sql!(
             "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
              WHERE channel = $1 AND ts = $2 AND ts <> ''"
         );
-        Ok(decoded(
-            &self.read(sql, vec![channel.into(), ts.into()]).await?,
-            message_row,
-        )?
-        .pop())
+        Ok(decoded(&self.read(sql, vec![channel.into(), ts.into()]).await?, message_row)?.pop())
     }
 
     /// Records that an attempt to post begins: the first one (`seen_ms` 0), or one after an attempt that
@@ -91,27 +81,15 @@ impl Store {
         );
         // Strictly later, or an attempt of the same millisecond could be taken for the one that was seen.
         let now_ms = now_ms.max(seen_ms.saturating_add(1));
-        let params = vec![
-            id.into(),
-            subject.into(),
-            channel.into(),
-            seen_ms.into(),
-            now_ms.into(),
-        ];
+        let params = vec![id.into(), subject.into(), channel.into(), seen_ms.into(), now_ms.into()];
         if let Some(message) = decoded(&self.change(sql, params).await?, message_row)?.pop() {
-            return Ok(PostAttempt {
-                message,
-                begun: true,
-            });
+            return Ok(PostAttempt { message, begun: true });
         }
         let message = self
             .message(id)
             .await?
             .ok_or_else(|| Failure::broken("a message has vanished"))?;
-        Ok(PostAttempt {
-            message,
-            begun: false,
-        })
+        Ok(PostAttempt { message, begun: false })
     }
 
     /// Records where the message stands and what is rendered in it. False if it already stands elsewhere:
@@ -144,8 +122,7 @@ impl Store {
 
     /// Records that Slack was read back and has the message; false unless it was posted.
     pub async fn record_verified(&self, id: &str) -> Result<bool, StoreError> {
-        let sql =
-            sql!("UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");
+        let sql = sql!("UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");
         Ok(!self.change(sql, vec![id.into()]).await?.is_empty())
     }
 

@@ -18,26 +18,17 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
 /// The newest migration that this program knows, and the oldest that its tables need.
 const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
-const FIRST_META: &str = "INSERT INTO meta (id, log, schema_floor, created_ms) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING";
-const FIRST_HEAD: &str =
-    "INSERT INTO head (id, position, hash, logged_ms) VALUES (1, 0, $1, 0) ON CONFLICT DO NOTHING";
-const SCHEMA: &str =
-    "SELECT max(version), max((SELECT schema_floor FROM meta)) FROM _sqlx_migrations WHERE success";
+const FIRST_META: &str =
+    "INSERT INTO meta (id, log, schema_floor, created_ms) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING";
+const FIRST_HEAD: &str = "INSERT INTO head (id, position, hash, logged_ms) VALUES (1, 0, $1, 0) ON CONFLICT DO NOTHING";
+const SCHEMA: &str = "SELECT max(version), max((SELECT schema_floor FROM meta)) FROM _sqlx_migrations WHERE success";
 
-fn migrator(
-    text: fn(&(i64, &'static str, &'static str, &'static str)) -> &'static str,
-) -> Migrator {
+fn migrator(text: fn(&(i64, &'static str, &'static str, &'static str)) -> &'static str) -> Migrator {
     let migrations = MIGRATIONS
         .iter()
         .map(|migration| {
             let sql = text(migration).into_sql_str();
-            Migration::new(
-                migration.0,
-                migration.1.into(),
-                MigrationType::Simple,
-                sql,
-                false,
-            )
+            Migration::new(migration.0, migration.1.into(), MigrationType::Simple, sql, false)
         })
         .collect();
     let mut migrator = Migrator::with_migrations(migrations);
@@ -63,22 +54,15 @@ fn new_log_id() -> String {
 
 fn judge(newest: Option<i64>, floor: Option<i64>) -> Result<(), OpenError> {
     match (newest, floor) {
-        (_, Some(floor)) if floor > NEWEST => Err(OpenError::Newer {
-            floor,
-            known: NEWEST,
-        }),
+        (_, Some(floor)) if floor > NEWEST => Err(OpenError::Newer { floor, known: NEWEST }),
         (Some(newest), Some(_)) if newest >= NEWEST => Ok(()),
         _ => Err(OpenError::NotMigrated),
     }
 }
 
 /// Brings a SQLite file up to date. The caller holds the file's lock.
-pub(super) async fn sqlite(
-    connection: &mut SqliteConnection,
-    now_ms: i64,
-) -> Result<(), OpenError> {
-    let existing: Result<(Option<i64>, Option<i64>), _> =
-        sqlx::query_as(SCHEMA).fetch_one(&mut *connection).await;
+pub(super) async fn sqlite(connection: &mut SqliteConnection, now_ms: i64) -> Result<(), OpenError> {
+    let existing: Result<(Option<i64>, Option<i64>), _> = sqlx::query_as(SCHEMA).fetch_one(&mut *connection).await;
     if let Ok((newest, floor)) = existing
         && let Err(newer @ OpenError::Newer { .. }) = judge(newest, floor)
     {
@@ -104,9 +88,7 @@ pub(super) async fn sqlite(
 pub(super) async fn check_sqlite(readers: &SqlitePool) -> Result<(), OpenError> {
     match sqlx::query_as(SCHEMA).fetch_one(readers).await {
         Ok((newest, floor)) => judge(newest, floor),
-        Err(sqlx::Error::Database(error)) if error.message().contains("no such table") => {
-            Err(OpenError::NotMigrated)
-        }
+        Err(sqlx::Error::Database(error)) if error.message().contains("no such table") => Err(OpenError::NotMigrated),
         Err(error) => Err(error.into()),
     }
 }
@@ -137,9 +119,7 @@ pub(super) async fn check_postgres(connection: &mut PgConnection) -> Result<(), 
     match sqlx::query_as(SCHEMA).fetch_one(connection).await {
         Ok((newest, floor)) => judge(newest, floor),
         // Undefined table.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => {
-            Err(OpenError::NotMigrated)
-        }
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Err(OpenError::NotMigrated),
         Err(error) => Err(error.into()),
     }
 }

@@ -35,7 +35,8 @@ pub struct Commit {
     pub reads: Vec<StreamVersion>,
     /// The state rows of the streams that were changed, for reading; at most one per stream.
     pub states: Vec<StateRow>,
-    /// What happened, in order. A draft with version 0 goes to a stream that nobody compares: the
+    /// What happened, in order. A stream that is written stands in `reads` too, and its drafts continue the
+    /// version that was seen. A draft with version 0 goes to a stream that nobody compares: the
     /// store gives it the stream's next version.
     pub entries: Vec<Draft>,
     /// Business keys that may exist once, such as a sign-off of one revision, role and person.
@@ -212,7 +213,9 @@ pub struct JobRow {
     pub reason: String,
 }
 
-/// Counts repeats of one refusal within a window instead of chaining each.
+/// Counts repeats of one refusal within a window instead of chaining each. The first one is written and opens
+/// the window with a count of 0. After its end the next one is written and opens it anew, but the count stays
+/// until somebody closes the window: what was counted is never forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatGuard {
     /// Release, person, intent and rule.

@@ -28,11 +28,7 @@ fn person_row(row: &AnyRow) -> Result<PersonRow, Failure> {
 impl Store {
     /// The ids of people, given as team and user, in their order. Who is new gets the id in the same
     /// place of `fresh_ids`, unless somebody else was faster.
-    pub async fn person_ids(
-        &self,
-        people: &[(&str, &str)],
-        fresh_ids: &[String],
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn person_ids(&self, people: &[(&str, &str)], fresh_ids: &[String]) -> Result<Vec<String>, StoreError> {
         if people.len() != fresh_ids.len() {
             return Err(Failure::broken("each person needs a fresh id").into());
         }
@@ -54,13 +50,11 @@ impl Store {
                 text(0) "," text(1) "," text(2) ", $2 FROM" rows("$1")
                 "WHERE true ON CONFLICT (team, slack_user) DO NOTHING RETURNING id"
             );
-            self.change(sql, vec![json(&new), self.now_ms().into()])
-                .await?;
+            self.change(sql, vec![json(&new), self.now_ms().into()]).await?;
             known = self.known_people(people).await?;
         }
         let missing = || Failure::broken("a person was erased while being looked up").into();
-        let id =
-            |(team, user): &(&str, &str)| known.get(&(*team, *user)).cloned().ok_or_else(missing);
+        let id = |(team, user): &(&str, &str)| known.get(&(*team, *user)).cloned().ok_or_else(missing);
         people.iter().map(id).collect()
     }
 
@@ -73,10 +67,8 @@ impl Store {
             "JOIN person ON person.team =" text(0) "AND person.slack_user =" text(1)
         );
         let rows = decoded(&self.read(sql, vec![json(people)]).await?, person_row)?;
-        let ids: HashMap<(String, String), String> = rows
-            .into_iter()
-            .map(|row| ((row.team, row.user), row.id))
-            .collect();
+        let ids: HashMap<(String, String), String> =
+            rows.into_iter().map(|row| ((row.team, row.user), row.id)).collect();
         let known = people.iter().filter_map(|(team, user)| {
             let id = ids.get(&((*team).to_owned(), (*user).to_owned()))?;
             Some(((*team, *user), id.clone()))
@@ -96,8 +88,7 @@ impl Store {
             "INSERT INTO heartbeat (owner, host, beat_ms) VALUES ($1, $2, $3)
              ON CONFLICT (owner) DO UPDATE SET host = excluded.host, beat_ms = excluded.beat_ms RETURNING owner"
         );
-        self.change(sql, vec![owner.into(), host.into(), now_ms.into()])
-            .await?;
+        self.change(sql, vec![owner.into(), host.into(), now_ms.into()]).await?;
         Ok(())
     }
 

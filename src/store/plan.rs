@@ -21,18 +21,12 @@ pub(super) fn validate(commit: &Commit) -> Result<(), Failure> {
             .insert(read.stream.as_str(), read.version)
             .is_some_and(|v| v != read.version)
         {
-            return Err(Failure::broken(format!(
-                "{} was read at two versions",
-                read.stream
-            )));
+            return Err(Failure::broken(format!("{} was read at two versions", read.stream)));
         }
     }
     for draft in commit.entries.iter().filter(|draft| draft.version > 0) {
         let Some(version) = versions.get_mut(draft.stream.as_str()) else {
-            return Err(Failure::broken(format!(
-                "{} is written but was not read",
-                draft.stream
-            )));
+            return Err(Failure::broken(format!("{} is written but was not read", draft.stream)));
         };
         *version += 1;
         if *version != draft.version {
@@ -43,9 +37,7 @@ pub(super) fn validate(commit: &Commit) -> Result<(), Failure> {
         }
     }
     if commit.jobs.iter().any(|job| job.attempts_max == 0) {
-        return Err(Failure::broken(
-            "a job without attempts would be dead at once",
-        ));
+        return Err(Failure::broken("a job without attempts would be dead at once"));
     }
     for state in &commit.states {
         let last = versions.get(state.stream.as_str());
@@ -60,10 +52,7 @@ pub(super) fn validate(commit: &Commit) -> Result<(), Failure> {
 }
 
 fn texts_of(commit: &Commit) -> impl Iterator<Item = &str> {
-    let request = commit
-        .request
-        .iter()
-        .flat_map(|r| [r.id.as_str(), &r.reply]);
+    let request = commit.request.iter().flat_map(|r| [r.id.as_str(), &r.reply]);
     let reads = commit.reads.iter().map(|r| r.stream.as_str());
     let states = commit
         .states
@@ -123,10 +112,7 @@ pub(super) fn exclusive_keys(commit: &Commit) -> impl Iterator<Item = Exclusive<
     let states = commit.states.iter().map(|s| Exclusive::Stream(&s.stream));
     let unique = commit.unique.iter().map(|key| Exclusive::Unique(key));
     let repeat = commit.repeat.iter().map(|r| Exclusive::Repeat(&r.key));
-    let closed = commit
-        .closes_repeat
-        .iter()
-        .map(|c| Exclusive::Repeat(&c.key));
+    let closed = commit.closes_repeat.iter().map(|c| Exclusive::Repeat(&c.key));
     let job = commit.settles.iter().map(|s| Exclusive::Job(&s.job));
     request
         .chain(entries)
@@ -198,10 +184,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges `members` one after another, each seeing what those before it have changed.
-pub(super) fn resolve<'a>(
-    members: &[&'a Commit],
-    snapshot: &mut Snapshot,
-) -> (Vec<Verdict>, Plan<'a>) {
+pub(super) fn resolve<'a>(members: &[&'a Commit], snapshot: &mut Snapshot) -> (Vec<Verdict>, Plan<'a>) {
     let mut plan = Plan::default();
     let verdicts = members
         .iter()
@@ -213,9 +196,7 @@ pub(super) fn resolve<'a>(
 
 fn judge<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Plan<'a>) -> Verdict {
     if let Some(reply) = commit.request.as_ref().and_then(|r| now.replies.get(&r.id)) {
-        return Verdict::Ends(Outcome::Duplicate {
-            reply: reply.clone(),
-        });
+        return Verdict::Ends(Outcome::Duplicate { reply: reply.clone() });
     }
     if let Some(settled) = &commit.settles {
         let held = now.held.get(&settled.job);
@@ -245,10 +226,7 @@ fn judge<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Pl
 
 fn conflicts(commit: &Commit, now: &Snapshot) -> bool {
     let moved = |stream: &str, seen| now.versions.get(stream).copied().unwrap_or(0) != seen;
-    commit
-        .reads
-        .iter()
-        .any(|read| moved(&read.stream, read.version))
+    commit.reads.iter().any(|read| moved(&read.stream, read.version))
         || commit.unique.iter().any(|key| now.unique.contains(key))
         || commit.closes_repeat.as_ref().is_some_and(|closed| {
             now.windows
@@ -281,22 +259,15 @@ fn win<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Plan
             },
         );
     }
-    plan.closed.extend(
-        commit
-            .closes_repeat
-            .iter()
-            .map(|closed| closed.key.as_str()),
-    );
+    plan.closed
+        .extend(commit.closes_repeat.iter().map(|closed| closed.key.as_str()));
     let first = plan.drafts.len();
     for entry in &commit.entries {
         let version = now.versions.entry(entry.stream.clone()).or_default();
         *version += 1;
         match plan.states.get_mut(entry.stream.as_str()) {
             Some((after, _)) => *after = *version,
-            None => drop(
-                plan.bumps
-                    .insert(&entry.stream, (*version, commit.decided_ms)),
-            ),
+            None => drop(plan.bumps.insert(&entry.stream, (*version, commit.decided_ms))),
         }
         plan.drafts.push(Draft {
             version: *version,
@@ -304,11 +275,7 @@ fn win<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Plan
         });
     }
     for state in &commit.states {
-        let version = now
-            .versions
-            .get(&state.stream)
-            .copied()
-            .unwrap_or(state.version);
+        let version = now.versions.get(&state.stream).copied().unwrap_or(state.version);
         plan.bumps.remove(state.stream.as_str());
         plan.states.insert(&state.stream, (version, state));
     }
@@ -325,9 +292,7 @@ pub(super) fn outcomes(verdicts: Vec<Verdict>, head_position: u64) -> Vec<Outcom
         .map(|verdict| match verdict {
             Verdict::Ends(outcome) => outcome,
             Verdict::Wins { first, count } => Outcome::Committed {
-                positions: (0..count)
-                    .map(|n| head_position + 1 + (first + n) as u64)
-                    .collect(),
+                positions: (0..count).map(|n| head_position + 1 + (first + n) as u64).collect(),
             },
         })
         .collect()
@@ -346,7 +311,9 @@ pub(super) struct Wanted<'a> {
 pub(super) fn wanted<'a>(commits: &[&'a Commit]) -> Wanted<'a> {
     let keys = |of: fn(&'a Commit, &mut BTreeSet<&'a str>)| {
         let mut keys = BTreeSet::new();
-        commits.iter().for_each(|commit| of(commit, &mut keys));
+        for commit in commits {
+            of(commit, &mut keys);
+        }
         keys.into_iter().collect()
     };
     Wanted {
@@ -365,23 +332,14 @@ pub(super) fn wanted<'a>(commits: &[&'a Commit]) -> Wanted<'a> {
 }
 
 /// A fate as the job's columns: state, due time and reason if they change, attempts given back, end.
-pub(super) fn fate_columns(
-    fate: &Fate,
-    now_ms: i64,
-) -> (&'static str, Option<i64>, Option<&str>, i64, i64) {
+pub(super) fn fate_columns(fate: &Fate, now_ms: i64) -> (&'static str, Option<i64>, Option<&str>, i64, i64) {
     match fate {
         Fate::Done => ("done", None, None, 0, now_ms),
         Fate::Again {
             due_ms,
             reason,
             forgive,
-        } => (
-            "queued",
-            Some(*due_ms),
-            Some(reason),
-            i64::from(*forgive),
-            0,
-        ),
+        } => ("queued", Some(*due_ms), Some(reason), i64::from(*forgive), 0),
         Fate::Dead { reason } => ("dead", None, Some(reason), 0, now_ms),
     }
 }

@@ -16,9 +16,11 @@ const POOL_MAX: u32 = 8;
 pub(super) const SKEW_MAX_MS: i64 = 2_000;
 const SKEW_EVERY: Duration = Duration::from_secs(10);
 const SKEW_EVERY_WHEN_BAD: Duration = Duration::from_secs(1);
+/// At the start nobody waits for an answer yet.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_200);
 /// Longer than every limit that the server keeps by itself.
-const GROUP_WITHIN: Duration = Duration::from_millis(6_000);
+const GROUP_WITHIN: Duration = Duration::from_secs(6);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const CHANNEL: &str = "countersign_jobs";
 /// Notifications are hints: more than one in this time say nothing new.
@@ -30,31 +32,26 @@ const SETTINGS: &str = "SET lock_timeout = 1200; SET idle_in_transaction_session
     SET statement_timeout = 2000; SET enable_seqscan = off; SET enable_bitmapscan = off";
 
 fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let options =
-        PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
-    Ok(options
-        .application_name("countersign")
-        .disable_statement_logging())
+    let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+    Ok(options.application_name("countersign").disable_statement_logging())
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
+async fn connect(options: &PgConnectOptions, within: Duration) -> Result<PgConnection, Failure> {
     let connecting = async {
         let mut connection = options.connect().await?;
         connection.execute(SETTINGS).await?;
         Ok::<_, sqlx::Error>(connection)
     };
-    match timeout(CONNECT_WITHIN, connecting).await {
+    match timeout(within, connecting).await {
         Ok(connection) => Ok(connection?),
-        Err(_) => Err(Failure::unavailable(
-            "PostgreSQL did not accept a connection in time",
-        )),
+        Err(_) => Err(Failure::unavailable("PostgreSQL did not accept a connection in time")),
     }
 }
 
 /// Opens a migrated database.
 pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), OpenError> {
     let options = options(url)?;
-    let mut connection = connect(&options).await.map_err(super::StoreError::from)?;
+    let mut connection = connect(&options, OPEN_WITHIN).await.map_err(super::StoreError::from)?;
     check_durability(&mut connection).await?;
     migrate::check_postgres(&mut connection).await?;
     let log = sqlx::query_scalar("SELECT log FROM meta")
@@ -64,9 +61,7 @@ pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), Op
         .max_connections(POOL_MAX)
         .acquire_timeout(Duration::from_millis(1_500))
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(SETTINGS).await.map(drop) })
-        })
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SETTINGS).await.map(drop) }))
         .connect_with(options.clone())
         .await?;
     let writer = Writer {
@@ -81,11 +76,10 @@ pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), Op
 
 /// Refuses servers that acknowledge what they can lose, or can't write at all.
 async fn check_durability(connection: &mut PgConnection) -> Result<(), OpenError> {
-    let (fsync, synchronous, standby): (String, String, bool) = sqlx::query_as(
-        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()",
-    )
-    .fetch_one(connection)
-    .await?;
+    let (fsync, synchronous, standby): (String, String, bool) =
+        sqlx::query_as("SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()")
+            .fetch_one(connection)
+            .await?;
     let problem = match (fsync.as_str(), synchronous.as_str(), standby) {
         ("off", ..) => "PostgreSQL runs with fsync = off",
         (_, "off", _) => "PostgreSQL runs with synchronous_commit = off",
@@ -105,15 +99,11 @@ pub(super) async fn migrate(url: &str, now_ms: i64) -> Result<(), OpenError> {
 }
 
 /// How far our clock is ahead of the database's.
-pub(super) async fn clock_skew_ms<'e>(
-    executor: impl sqlx::PgExecutor<'e>,
-    clock: &Clock,
-) -> Result<i64, Failure> {
+pub(super) async fn clock_skew_ms<'e>(executor: impl sqlx::PgExecutor<'e>, clock: &Clock) -> Result<i64, Failure> {
     let before_ms = clock();
-    let theirs_ms: i64 =
-        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-            .fetch_one(executor)
-            .await?;
+    let theirs_ms: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        .fetch_one(executor)
+        .await?;
     // Their answer was made somewhere between our two readings.
     Ok(i64::midpoint(before_ms, clock()) - theirs_ms)
 }
@@ -131,28 +121,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes one group in one transaction.
-    pub(super) async fn write(
-        &mut self,
-        commits: &[&Commit],
-        now_ms: i64,
-    ) -> Result<Written, Failure> {
+    pub(super) async fn write(&mut self, commits: &[&Commit], now_ms: i64) -> Result<Written, Failure> {
         let (mut connection, reused) = match self.connection.take() {
             Some(connection) => (connection, true),
-            None => (connect(&self.options).await?, false),
+            None => (connect(&self.options, CONNECT_WITHIN).await?, false),
         };
         let mut progress = Progress::Nothing;
         let result = match self.check_clock(&mut connection).await {
             Ok(()) => {
-                let writing = commit_postgres::write(
-                    &mut connection,
-                    &self.log,
-                    commits,
-                    now_ms,
-                    &mut progress,
-                );
-                timeout(GROUP_WITHIN, writing).await.unwrap_or_else(|_| {
-                    Err(Failure::unavailable("PostgreSQL did not answer in time"))
-                })
+                let writing = commit_postgres::write(&mut connection, &self.log, commits, now_ms, &mut progress);
+                timeout(GROUP_WITHIN, writing)
+                    .await
+                    .unwrap_or_else(|_| Err(Failure::unavailable("PostgreSQL did not answer in time")))
             }
             Err(failure) => Err(failure),
         };
@@ -165,11 +145,7 @@ impl Writer {
                 // After a closed transaction the connection is as good as new; otherwise it is given
                 // up, and the server undoes what was open.
                 self.connection = rolled_back(connection).await;
-                Err(judged(
-                    failure,
-                    progress,
-                    reused && self.connection.is_none(),
-                ))
+                Err(judged(failure, progress, reused && self.connection.is_none()))
             }
         }
     }
@@ -234,13 +210,11 @@ fn skew_every(ms: i64) -> Duration {
 
 async fn rolled_back(mut connection: PgConnection) -> Option<PgConnection> {
     let rollback = connection.execute("ROLLBACK");
-    match timeout(Duration::from_millis(500), rollback).await {
-        Ok(Ok(_)) => Some(connection),
-        _ => {
-            let _ = timeout(Duration::from_millis(100), connection.close_hard()).await;
-            None
-        }
+    if let Ok(Ok(_)) = timeout(Duration::from_millis(500), rollback).await {
+        return Some(connection);
     }
+    let _ = timeout(Duration::from_millis(100), connection.close_hard()).await;
+    None
 }
 
 /// Passes hints about new jobs between processes: ours go out as NOTIFY, theirs come in as wakes. All

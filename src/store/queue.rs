@@ -108,15 +108,7 @@ impl Store {
         // A running job whose lease has ended goes first and whatever its order: it is the one that its
         // successors wait for.
         let sql = sql!(
-            "UPDATE job SET
-                 state = CASE WHEN attempt - forgiven >= attempts_max THEN 'dead' ELSE 'running' END,
-                 reason = CASE WHEN attempt - forgiven >= attempts_max AND state = 'running'
-                     THEN 'lost too often' ELSE reason END,
-                 finished_ms = CASE WHEN attempt - forgiven >= attempts_max THEN $4 ELSE 0 END,
-                 lease_until_ms = CASE WHEN attempt - forgiven >= attempts_max THEN 0 ELSE $5 END,
-                 attempt = CASE WHEN attempt - forgiven >= attempts_max THEN attempt ELSE attempt + 1 END,
-                 owner = $2
-             WHERE id IN (
+            "WITH ready AS MATERIALIZED (
                  SELECT id FROM (SELECT id FROM job WHERE state = 'running' AND lane = $1 AND lease_until_ms <= $4
                      ORDER BY lease_until_ms LIMIT $3" lock ") lost
                  UNION ALL
@@ -128,6 +120,15 @@ impl Store {
                              OR (older.order_position, older.id) < (job.order_position, job.id))))
                      ORDER BY due_ms, id LIMIT $3" lock ") due
                  LIMIT $3)
+             UPDATE job SET
+                 state = CASE WHEN attempt - forgiven >= attempts_max THEN 'dead' ELSE 'running' END,
+                 reason = CASE WHEN attempt - forgiven >= attempts_max AND state = 'running'
+                     THEN 'lost too often' ELSE reason END,
+                 finished_ms = CASE WHEN attempt - forgiven >= attempts_max THEN $4 ELSE 0 END,
+                 lease_until_ms = CASE WHEN attempt - forgiven >= attempts_max THEN 0 ELSE $5 END,
+                 attempt = CASE WHEN attempt - forgiven >= attempts_max THEN attempt ELSE attempt + 1 END,
+                 owner = $2
+             WHERE id IN (SELECT id FROM ready)
              RETURNING id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms,
                  created_ms, reason, owner"
         );
@@ -146,9 +147,7 @@ impl Store {
                 claimed.jobs.push(claimed_job(&row)?);
             }
         }
-        claimed
-            .jobs
-            .sort_by(|a, b| (a.due_ms, &a.id).cmp(&(b.due_ms, &b.id)));
+        claimed.jobs.sort_by(|a, b| (a.due_ms, &a.id).cmp(&(b.due_ms, &b.id)));
         Ok(claimed)
     }
 
@@ -224,9 +223,7 @@ impl Store {
                  reason FROM job WHERE state = 'dead' AND ($1 = '' OR subject = $1) ORDER BY due_ms, id LIMIT 1000"
         );
         decoded(
-            &self
-                .read(sql, vec![subject.unwrap_or_default().into()])
-                .await?,
+            &self.read(sql, vec![subject.unwrap_or_default().into()]).await?,
             job_row,
         )
     }
@@ -282,32 +279,30 @@ impl Store {
     /// ask for again, and of heartbeats and empty windows from before `before_ms`.
     pub async fn purge(&self, before_ms: i64) -> Result<Purged, StoreError> {
         let jobs = sql!(
-            "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE state IN ('done', 'dropped') AND finished_ms < $1
-             ORDER BY finished_ms LIMIT $2" lock ") RETURNING id"
+            "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', 'dropped') AND finished_ms < $1
+                 ORDER BY finished_ms LIMIT $2" lock ")
+             DELETE FROM job WHERE id IN (SELECT id FROM old) RETURNING id"
         );
         let requests = sql!(
-            "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE answered_ms < $1
-             ORDER BY answered_ms LIMIT $2" lock ") RETURNING id"
+            "WITH old AS MATERIALIZED (SELECT id FROM request WHERE answered_ms < $1
+                 ORDER BY answered_ms LIMIT $2" lock ")
+             DELETE FROM request WHERE id IN (SELECT id FROM old) RETURNING id"
         );
         let beats = sql!("DELETE FROM heartbeat WHERE beat_ms < $1 RETURNING owner");
         let windows = sql!(
-            "DELETE FROM repeat WHERE key IN (SELECT key FROM repeat WHERE opened_ms < $1 AND count = 0
-             LIMIT $2" lock ") RETURNING key"
+            "WITH old AS MATERIALIZED (SELECT key FROM repeat WHERE opened_ms < $1 AND count = 0 LIMIT $2" lock ")
+             DELETE FROM repeat WHERE key IN (SELECT key FROM old) RETURNING key"
         );
         let replies_before_ms = self.now_ms() - REPLIES_KEPT_MS;
         let purged = Purged {
-            jobs: self
-                .change(jobs, vec![before_ms.into(), PURGE_MAX.into()])
-                .await?
-                .len() as u64,
+            jobs: self.change(jobs, vec![before_ms.into(), PURGE_MAX.into()]).await?.len() as u64,
             requests: self
                 .change(requests, vec![replies_before_ms.into(), PURGE_MAX.into()])
                 .await?
                 .len() as u64,
         };
         self.change(beats, vec![before_ms.into()]).await?;
-        self.change(windows, vec![before_ms.into(), PURGE_MAX.into()])
-            .await?;
+        self.change(windows, vec![before_ms.into(), PURGE_MAX.into()]).await?;
         Ok(purged)
     }
 }

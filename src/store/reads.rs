@@ -39,9 +39,7 @@ pub(super) fn decoded<T>(
     rows: &[AnyRow],
     decode: impl Fn(&AnyRow) -> Result<T, Failure>,
 ) -> Result<Vec<T>, StoreError> {
-    rows.iter()
-        .map(|row| decode(row).map_err(StoreError::from))
-        .collect()
+    rows.iter().map(|row| decode(row).map_err(StoreError::from)).collect()
 }
 
 impl Store {
@@ -50,9 +48,7 @@ impl Store {
         let rows = self
             .read(sql!("SELECT position, hash, logged_ms FROM head"), vec![])
             .await?;
-        let row = rows
-            .first()
-            .ok_or_else(|| Failure::broken("the log has no head"))?;
+        let row = rows.first().ok_or_else(|| Failure::broken("the log has no head"))?;
         Ok(Head {
             log: self.log_id().to_owned(),
             position: row.count(0)?,
@@ -102,11 +98,8 @@ impl Store {
 
     /// How many streams begin with `prefix`.
     pub async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
-        let sql =
-            sql!("SELECT count(*) FROM stream WHERE stream >= $1 AND stream < $2 AND version > 0");
-        let rows = self
-            .read(sql, vec![prefix.into(), prefix_end(prefix).into()])
-            .await?;
+        let sql = sql!("SELECT count(*) FROM stream WHERE stream >= $1 AND stream < $2 AND version > 0");
+        let rows = self.read(sql, vec![prefix.into(), prefix_end(prefix).into()]).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
     }
 
@@ -156,18 +149,13 @@ impl Store {
             "SELECT commitment, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
         );
         let rows = self.read(sql, vec![json(commitments)]).await?;
-        rows.iter()
-            .map(|row| Ok((row.digest(0)?, row.text(1)?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.digest(0)?, row.text(1)?))).collect()
     }
 
     /// The saved reply to a request that was answered in the last quarter of an hour.
     pub async fn reply(&self, request: &str) -> Result<Option<String>, StoreError> {
         let rows = self
-            .read(
-                sql!("SELECT reply FROM request WHERE id = $1"),
-                vec![request.into()],
-            )
+            .read(sql!("SELECT reply FROM request WHERE id = $1"), vec![request.into()])
             .await?;
         Ok(rows.first().map(|row| row.text(0)).transpose()?)
     }
@@ -175,10 +163,7 @@ impl Store {
     /// How often a refusal was repeated in its window, if one is open; see [`super::RepeatGuard`].
     pub async fn repeats(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let rows = self
-            .read(
-                sql!("SELECT count FROM repeat WHERE key = $1"),
-                vec![key.into()],
-            )
+            .read(sql!("SELECT count FROM repeat WHERE key = $1"), vec![key.into()])
             .await?;
         Ok(rows.first().map(|row| row.count(0)).transpose()?)
     }

@@ -16,7 +16,7 @@ pub(super) struct Sql {
 
 /// Builds a [`Sql`] from pieces: a literal stands as it is, `any($1)` tests for membership in a JSON
 /// array of texts, `rows($1)` reads a JSON array of arrays as `item.value`, `text(0)` and `int(1)` are
-/// its columns, `lock` skips rows that another claimer holds, and `locked` waits for them.
+/// its columns, and `lock` locks rows, skipping those that somebody else holds.
 macro_rules! sql {
     ($($rest:tt)*) => {
         $crate::store::sql::Sql {
@@ -52,10 +52,6 @@ macro_rules! dialect {
     (sqlite ($($out:tt)*) lock $($rest:tt)*) => { $crate::store::sql::dialect!(sqlite ($($out)*) $($rest)*) };
     (postgres ($($out:tt)*) lock $($rest:tt)*) => {
         $crate::store::sql::dialect!(postgres ($($out)* " FOR UPDATE SKIP LOCKED",) $($rest)*)
-    };
-    (sqlite ($($out:tt)*) locked $($rest:tt)*) => { $crate::store::sql::dialect!(sqlite ($($out)*) $($rest)*) };
-    (postgres ($($out:tt)*) locked $($rest:tt)*) => {
-        $crate::store::sql::dialect!(postgres ($($out)* " FOR UPDATE",) $($rest)*)
     };
     ($engine:ident ($($out:tt)*) $text:literal $($rest:tt)*) => {
         $crate::store::sql::dialect!($engine ($($out)* $text,) $($rest)*)
@@ -142,8 +138,7 @@ impl AnyRow {
 
     /// The count or version in column `index`.
     pub(super) fn count(&self, index: usize) -> Result<u64, Failure> {
-        u64::try_from(self.int(index)?)
-            .map_err(|_| Failure::broken("a count or version in the database is negative"))
+        u64::try_from(self.int(index)?).map_err(|_| Failure::broken("a count or version in the database is negative"))
     }
 
     /// The small count in column `index`.

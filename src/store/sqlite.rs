@@ -7,9 +7,7 @@ use super::plan::{self, Held, Plan, Snapshot, Window};
 use super::sql::{AnyRow, Param, bind, json, signed};
 use super::{Commit, migrate};
 use domain::log_entry::{self, Head};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -51,10 +49,7 @@ fn writer_options(path: &Path) -> SqliteConnectOptions {
 /// The bundled SQLite must not be one that can lose commits: the race at WAL resets was fixed in
 /// 3.51.3, and 3.52.0 was withdrawn.
 fn check_version(version: &str) -> Result<(), OpenError> {
-    let parts: Vec<u32> = version
-        .split('.')
-        .filter_map(|part| part.parse().ok())
-        .collect();
+    let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
     if parts.as_slice() < [3, 51, 3].as_slice() || parts == [3, 52, 0] {
         return Err(OpenError::Unsafe(format!(
             "SQLite {version} can lose committed writes; 3.51.3 or later is needed, 3.52.0 excepted"
@@ -68,9 +63,8 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = PathBuf::from(name);
-    let cannot = |error: std::io::Error| {
-        OpenError::Database(anyhow::Error::new(error).context(format!("{}", file.display())))
-    };
+    let cannot =
+        |error: std::io::Error| OpenError::Database(anyhow::Error::new(error).context(format!("{}", file.display())));
     let mut handle = File::options()
         .read(true)
         .write(true)
@@ -184,23 +178,14 @@ async fn write(
 ) -> Result<Written, Failure> {
     let (mut snapshot, head) = read(connection, log, commits).await?;
     let (verdicts, plan) = plan::resolve(commits, &mut snapshot);
-    let (sealed, new_head) = log_entry::seal(&head, &plan.drafts, now_ms)
-        .map_err(|why| Failure::broken(why.to_string()))?;
-    let nothing = plan.answered.is_empty()
-        && plan.winners.is_empty()
-        && plan.settled.is_empty()
-        && plan.windows.is_empty();
+    let (sealed, new_head) =
+        log_entry::seal(&head, &plan.drafts, now_ms).map_err(|why| Failure::broken(why.to_string()))?;
+    let nothing =
+        plan.answered.is_empty() && plan.winners.is_empty() && plan.settled.is_empty() && plan.windows.is_empty();
     if !nothing {
-        let text = if writes.is_empty() {
-            WRITE_AND_COMMIT
-        } else {
-            WRITE
-        };
+        let text = if writes.is_empty() { WRITE_AND_COMMIT } else { WRITE };
         let params = params(commits, &plan, &sealed, &new_head)?;
-        bind!(text, params)
-            .execute(&mut *connection)
-            .await
-            .map_err(in_commit)?;
+        bind!(text, params).execute(&mut *connection).await.map_err(in_commit)?;
     }
     // After the group: what it has settled can't be claimed away under it.
     let mut rows = Vec::with_capacity(writes.len());
@@ -247,11 +232,7 @@ UNION ALL SELECT 'window', key, opened_ms, count, '' FROM repeat WHERE key IN (S
 UNION ALL SELECT 'job', id, attempt, order_key IS NOT NULL, owner FROM job
     WHERE id IN (SELECT value FROM json_each($5)) AND state = 'running'";
 
-async fn read(
-    connection: &mut SqliteConnection,
-    log: &str,
-    commits: &[&Commit],
-) -> Result<(Snapshot, Head), Failure> {
+async fn read(connection: &mut SqliteConnection, log: &str, commits: &[&Commit]) -> Result<(Snapshot, Head), Failure> {
     let wanted = plan::wanted(commits);
     let params = [
         wanted.requests,
@@ -265,12 +246,8 @@ async fn read(
     let mut snapshot = Snapshot::default();
     let mut head = Head::genesis(log);
     for row in rows {
-        let (key, a, b, c): (String, i64, i64, String) = (
-            row.try_get(1)?,
-            row.try_get(2)?,
-            row.try_get(3)?,
-            row.try_get(4)?,
-        );
+        let (key, a, b, c): (String, i64, i64, String) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let unsigned = |value: i64| u64::try_from(value).unwrap_or_default();
         match row.try_get::<&str, _>(0)? {
             "head" => {
@@ -306,7 +283,9 @@ async fn read(
 
 /// The order of columns is that of `params`; empty lists cost next to nothing.
 macro_rules! write_group {
-    ($end:literal) => { concat!("
+    ($end:literal) => {
+        concat!(
+            "
 INSERT INTO request (id, reply, answered_ms) SELECT value->>0, value->>1, value->>2 FROM json_each($1);
 INSERT INTO stream (stream, version, service, status, state, updated_ms)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each($2) WHERE true
@@ -319,8 +298,8 @@ INSERT INTO business_key (key, created_ms) SELECT value->>0, value->>1 FROM json
 INSERT INTO private_text (commitment, stream, salt, value, erased_ms)
     SELECT item.value->>0, item.value->>1, item.value->>2, item.value->>3, 0 FROM json_each($5) AS item WHERE true
     ON CONFLICT DO NOTHING;
-UPDATE job SET state = s.value->>3, due_ms = COALESCE(s.value->>4, due_ms), reason = COALESCE(s.value->>5, reason),
-        forgiven = forgiven + (s.value->>6), finished_ms = s.value->>7, lease_until_ms = 0, owner = ''
+UPDATE job SET state = s.value->>3, due_ms = COALESCE(s.value->>4, job.due_ms), reason = COALESCE(s.value->>5, job.reason),
+        forgiven = job.forgiven + (s.value->>6), finished_ms = s.value->>7, lease_until_ms = 0, owner = ''
     FROM json_each($6) AS s
     WHERE job.id = s.value->>0 AND job.owner = s.value->>1 AND job.attempt = s.value->>2 AND job.state = 'running';
 INSERT INTO job (id, kind, payload, lane, subject, order_key, order_position, coalesce_key, due_ms, attempts_max,
@@ -334,7 +313,10 @@ DELETE FROM repeat WHERE key IN (SELECT value FROM json_each($9));
 INSERT INTO log (position, stream, version, logged_ms, bytes, previous, hash)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each($10);
 UPDATE head SET position = $11, hash = $12, logged_ms = $13;
-", $end) };
+",
+            $end
+        )
+    };
 }
 const WRITE: &str = write_group!("");
 const WRITE_AND_COMMIT: &str = write_group!("COMMIT");
@@ -349,20 +331,11 @@ fn params(
         let request = commits[index].request.as_ref()?;
         Some((&request.id, &request.reply, commits[index].decided_ms))
     });
-    let states = plan.states.values().map(|(version, s)| {
-        (
-            &s.stream,
-            version,
-            &s.service,
-            &s.status,
-            &s.state,
-            s.updated_ms,
-        )
-    });
-    let bumps = plan
-        .bumps
-        .iter()
-        .map(|(stream, (version, ms))| (stream, version, ms));
+    let states = plan
+        .states
+        .values()
+        .map(|(version, s)| (&s.stream, version, &s.service, &s.status, &s.state, s.updated_ms));
+    let bumps = plan.bumps.iter().map(|(stream, (version, ms))| (stream, version, ms));
     let winners = || plan.winners.iter().map(|&index| commits[index]);
     let unique = winners().flat_map(|c| c.unique.iter().map(|key| (key, c.decided_ms)));
     let texts = winners().flat_map(|c| &c.texts);
@@ -449,12 +422,35 @@ mod tests {
         for url in ["sqlite:data/a.sqlite", "sqlite://data/a.sqlite"] {
             assert_eq!(path_of(url).ok(), Some(PathBuf::from("data/a.sqlite")));
         }
-        assert_eq!(
-            path_of("sqlite:///a.sqlite").ok(),
-            Some(PathBuf::from("/a.sqlite"))
-        );
+        assert_eq!(path_of("sqlite:///a.sqlite").ok(), Some(PathBuf::from("/a.sqlite")));
         for url in ["sqlite:", "sqlite::memory:", "sqlite:a?mode=ro"] {
             assert!(path_of(url).is_err(), "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_writer_is_durable_and_readers_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.sqlite");
+        let (readers, writer) = open(&path, 1).await.unwrap();
+        let mut connection = writer.connection.unwrap();
+        let settings = [
+            // FULL.
+            ("PRAGMA synchronous", 2),
+            ("PRAGMA foreign_keys", 1),
+            ("PRAGMA trusted_schema", 0),
+            ("PRAGMA wal_autocheckpoint", 8000),
+        ];
+        for (pragma, expected) in settings {
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(mode, "wal");
+        let refused = sqlx::query("DELETE FROM request").execute(&readers).await.unwrap_err();
+        assert!(refused.to_string().contains("readonly"), "{refused}");
     }
 }

@@ -25,8 +25,7 @@ impl Wakes {
     }
 
     pub(super) fn wake_here(&self) {
-        self.here
-            .send_modify(|count| *count = count.wrapping_add(1));
+        self.here.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Returns when there is something to let other processes know.

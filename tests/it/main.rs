@@ -1,9 +1,13 @@
-//! The tests of the whole program.
+//! The one integration test binary.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test that can't go on should fail loudly"
+    clippy::print_stderr,
+    missing_docs
 )]
+
 mod deploy;
+mod store;
+mod support;
