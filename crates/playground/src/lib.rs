@@ -1,1 +1,39 @@
-//! A Slack workspace in a box.
+//! A Slack workspace in a box: Slack's own wire protocol towards the bot, and a page to click in.
+//! The bot needs no change to run against it. Must never be reachable from another machine:
+//! everybody on the page can act as everybody.
+
+mod api;
+mod choices;
+mod clock;
+mod control;
+mod deliver;
+mod escape;
+mod faults;
+mod handle;
+mod http;
+mod journal;
+mod limits;
+mod messages;
+mod page;
+mod person;
+mod respond;
+mod seed;
+mod server;
+mod signing;
+mod snapshot;
+mod state;
+mod tickets;
+pub mod validate;
+mod views;
+
+pub use clock::MovableClock;
+pub use faults::Fault;
+pub use handle::{ApiClient, Handle, Redelivered};
+pub use http::Answer;
+pub use journal::{ApiCall, Delivery};
+pub use messages::{Ephemeral, Message};
+pub use person::Ack;
+pub use seed::{Channel, DEFAULT_TEAM_ID, Group, User, Workspace};
+pub use server::{CommandHint, Options, start};
+pub use signing::signature;
+pub use views::OpenView;
