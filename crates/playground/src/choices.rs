@@ -19,9 +19,14 @@ pub(crate) fn elements(blocks: &[Value]) -> Vec<(&Value, &Value)> {
     let mut found = Vec::new();
     for block in blocks {
         let several = block["elements"].as_array().into_iter().flatten();
-        let single = [&block["element"], &block["accessory"]].into_iter().filter(|e| e.is_object());
+        let single = [&block["element"], &block["accessory"]]
+            .into_iter()
+            .filter(|e| e.is_object());
         found.extend(
-            several.chain(single).filter(|element| element["action_id"].is_string()).map(|e| (block, e)),
+            several
+                .chain(single)
+                .filter(|element| element["action_id"].is_string())
+                .map(|e| (block, e)),
         );
     }
     found
@@ -58,12 +63,19 @@ pub(crate) fn initial(element: &Value) -> Option<Value> {
     let kind = element["type"].as_str()?;
     let key = state_key(kind)?;
     let start = &element[initial_key(key)];
-    let value = if start.is_null() && key.ends_with('s') { json!([]) } else { start.clone() };
+    let value = if start.is_null() && key.ends_with('s') {
+        json!([])
+    } else {
+        start.clone()
+    };
     Some(entry(kind, key, value))
 }
 
 fn entry(kind: &str, key: &str, value: Value) -> Value {
-    Value::Object(Map::from_iter([("type".to_owned(), json!(kind)), (key.to_owned(), value)]))
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), json!(kind)),
+        (key.to_owned(), value),
+    ]))
 }
 
 /// The element's entry after a person chose `input`.
@@ -80,8 +92,12 @@ pub(crate) fn choose(element: &Value, input: &Value) -> Result<Value, String> {
     let value = match key {
         "selected_option" if !input.is_null() => option_of(element, input)?,
         "selected_options" => {
-            let chosen: Result<Vec<Value>, String> =
-                input.as_array().into_iter().flatten().map(|one| option_of(element, one)).collect();
+            let chosen: Result<Vec<Value>, String> = input
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|one| option_of(element, one))
+                .collect();
             json!(chosen?)
         }
         _ if key.ends_with('s') && input.is_null() => json!([]),
@@ -92,7 +108,11 @@ pub(crate) fn choose(element: &Value, input: &Value) -> Result<Value, String> {
 }
 
 fn option_of(element: &Value, input: &Value) -> Result<Value, String> {
-    let wanted = if input.is_object() { &input["value"] } else { input };
+    let wanted = if input.is_object() {
+        &input["value"]
+    } else {
+        input
+    };
     offered(element)
         .into_iter()
         .find(|option| option["value"] == *wanted || option["text"]["text"] == *wanted)
@@ -102,7 +122,9 @@ fn option_of(element: &Value, input: &Value) -> Result<Value, String> {
 
 /// True if nothing is entered or selected.
 pub(crate) fn is_empty(entry: &Value) -> bool {
-    let Some(key) = entry["type"].as_str().and_then(state_key) else { return true };
+    let Some(key) = entry["type"].as_str().and_then(state_key) else {
+        return true;
+    };
     match &entry[key] {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),
@@ -115,13 +137,20 @@ pub(crate) fn is_empty(entry: &Value) -> bool {
 pub(crate) fn initial_values(blocks: &[Value], before: &Value) -> Value {
     let mut values = json!({});
     for (block, element) in elements(blocks) {
-        let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), element["action_id"].as_str())
+        let (Some(block_id), Some(action_id)) =
+            (block["block_id"].as_str(), element["action_id"].as_str())
         else {
             continue;
         };
-        let Some(fresh) = initial(element) else { continue };
+        let Some(fresh) = initial(element) else {
+            continue;
+        };
         let kept = &before[block_id][action_id];
-        let entry = if kept["type"] == fresh["type"] { kept.clone() } else { fresh };
+        let entry = if kept["type"] == fresh["type"] {
+            kept.clone()
+        } else {
+            fresh
+        };
         values[block_id][action_id] = entry;
     }
     values
@@ -131,9 +160,10 @@ pub(crate) fn initial_values(blocks: &[Value], before: &Value) -> Value {
 pub(crate) fn complaints(blocks: &[Value], values: &Value) -> Map<String, Value> {
     let mut complaints = Map::new();
     for block in blocks.iter().filter(|block| block["type"] == "input") {
-        let (Some(block_id), Some(action_id)) =
-            (block["block_id"].as_str(), block["element"]["action_id"].as_str())
-        else {
+        let (Some(block_id), Some(action_id)) = (
+            block["block_id"].as_str(),
+            block["element"]["action_id"].as_str(),
+        ) else {
             continue;
         };
         let entry = &values[block_id][action_id];
@@ -146,9 +176,12 @@ pub(crate) fn complaints(blocks: &[Value], values: &Value) -> Map<String, Value>
 
 fn complaint(block: &Value, entry: &Value) -> Option<String> {
     if is_empty(entry) {
-        return (block["optional"] != true).then(|| "Please complete this required field.".to_owned());
+        return (block["optional"] != true)
+            .then(|| "Please complete this required field.".to_owned());
     }
-    let length = entry["value"].as_str().map_or(0, |text| text.chars().count() as u64);
+    let length = entry["value"]
+        .as_str()
+        .map_or(0, |text| text.chars().count() as u64);
     if let Some(max) = block["element"]["max_length"].as_u64()
         && length > max
     {
@@ -198,14 +231,46 @@ mod tests {
         let select = json!({"type": "static_select", "action_id": "a", "options": [option]});
         let boxes = json!({"type": "checkboxes", "action_id": "a", "options": [option]});
         let rows = [
-            (json!({"type": "plain_text_input"}), json!("x"), json!({"type": "plain_text_input", "value": "x"})),
-            (json!({"type": "plain_text_input"}), json!(""), json!({"type": "plain_text_input", "value": null})),
-            (select.clone(), json!("minor"), json!({"type": "static_select", "selected_option": option})),
-            (select.clone(), json!("Minor"), json!({"type": "static_select", "selected_option": option})),
-            (select.clone(), Value::Null, json!({"type": "static_select", "selected_option": null})),
-            (boxes, json!(["minor"]), json!({"type": "checkboxes", "selected_options": [option]})),
-            (json!({"type": "multi_users_select"}), json!(["U1"]), json!({"type": "multi_users_select", "selected_users": ["U1"]})),
-            (json!({"type": "datetimepicker"}), json!(5), json!({"type": "datetimepicker", "selected_date_time": 5})),
+            (
+                json!({"type": "plain_text_input"}),
+                json!("x"),
+                json!({"type": "plain_text_input", "value": "x"}),
+            ),
+            (
+                json!({"type": "plain_text_input"}),
+                json!(""),
+                json!({"type": "plain_text_input", "value": null}),
+            ),
+            (
+                select.clone(),
+                json!("minor"),
+                json!({"type": "static_select", "selected_option": option}),
+            ),
+            (
+                select.clone(),
+                json!("Minor"),
+                json!({"type": "static_select", "selected_option": option}),
+            ),
+            (
+                select.clone(),
+                Value::Null,
+                json!({"type": "static_select", "selected_option": null}),
+            ),
+            (
+                boxes,
+                json!(["minor"]),
+                json!({"type": "checkboxes", "selected_options": [option]}),
+            ),
+            (
+                json!({"type": "multi_users_select"}),
+                json!(["U1"]),
+                json!({"type": "multi_users_select", "selected_users": ["U1"]}),
+            ),
+            (
+                json!({"type": "datetimepicker"}),
+                json!(5),
+                json!({"type": "datetimepicker", "selected_date_time": 5}),
+            ),
         ];
         for (element, input, expected) in rows {
             assert_eq!(choose(&element, &input).unwrap(), expected);

@@ -26,7 +26,10 @@ impl MovableClock {
         if let Some(path) = &file {
             write_offset(path, 0)?;
         }
-        Ok(Self { position: Mutex::default(), file })
+        Ok(Self {
+            position: Mutex::default(),
+            file,
+        })
     }
 
     /// Milliseconds since 1970 in this workspace.
@@ -44,7 +47,10 @@ impl MovableClock {
         // The lock is kept while writing, so that two moves can't reach the file in the wrong order.
         let mut position = self.lock();
         let step_ms = i64::try_from(step_ms).context("the step is too large")?;
-        let offset_ms = position.offset_ms.checked_add(step_ms).context("the clock would overflow")?;
+        let offset_ms = position
+            .offset_ms
+            .checked_add(step_ms)
+            .context("the clock would overflow")?;
         if let Some(path) = &self.file {
             write_offset(path, offset_ms)?;
         }
@@ -63,12 +69,16 @@ impl MovableClock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Position> {
         // The numbers stay meaningful even if a thread died while holding them.
-        self.position.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.position
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 fn real_now_us() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -32,7 +32,10 @@ impl Outcome {
     /// The body of a 2xx answer, or Slack's name for the failure.
     pub fn accepted(&self) -> Result<&str, &'static str> {
         match self {
-            Self::Answered { status: 200..=299, body } => Ok(body),
+            Self::Answered {
+                status: 200..=299,
+                body,
+            } => Ok(body),
             Self::Late => Err("operation_timeout"),
             Self::Answered { .. } | Self::Unreachable => Err("dispatch_failed"),
             Self::SlackDown => Err("slack_is_down"),
@@ -42,7 +45,9 @@ impl Outcome {
 
 /// A form body with one field `payload`, as interactions come.
 pub(crate) fn payload_form(payload: &Value) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("payload", &payload.to_string())
+        .finish()
 }
 
 /// Signs and sends a body to the next of the bot's addresses that accepts a connection.
@@ -89,9 +94,14 @@ pub(crate) async fn deliver(shared: &Shared, path: &str, body: String) -> Outcom
 
 /// Sends the same signed bytes once more to each address, all at once.
 pub(crate) async fn redeliver(shared: &Shared, id: u64, urls: &[String]) -> Vec<Outcome> {
-    let Some(original) = shared.state().journal.delivery(id).cloned() else { return Vec::new() };
+    let Some(original) = shared.state().journal.delivery(id).cloned() else {
+        return Vec::new();
+    };
     let sends = urls.iter().map(|url| {
-        let copy = Delivery { url: format!("{url}{}", original.path), ..original.clone() };
+        let copy = Delivery {
+            url: format!("{url}{}", original.path),
+            ..original.clone()
+        };
         async move {
             let id = shared.state().journal.add_delivery(copy.clone());
             let outcome = send(&copy).await;
@@ -122,9 +132,17 @@ async fn send(delivery: &Delivery) -> Outcome {
         ("x-slack-request-timestamp", timestamp.as_str()),
         ("x-slack-signature", delivery.signature.as_str()),
     ];
-    let sending = crate::http::send("POST", &delivery.url, &headers, delivery.body.clone().into_bytes());
+    let sending = crate::http::send(
+        "POST",
+        &delivery.url,
+        &headers,
+        delivery.body.clone().into_bytes(),
+    );
     match tokio::time::timeout(ACK_DEADLINE, sending).await {
-        Ok(Ok(answer)) => Outcome::Answered { status: answer.status, body: answer.body },
+        Ok(Ok(answer)) => Outcome::Answered {
+            status: answer.status,
+            body: answer.body,
+        },
         Ok(Err(error)) => {
             tracing::debug!(url = delivery.url, "delivery failed: {error:#}");
             Outcome::Unreachable

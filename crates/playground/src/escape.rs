@@ -59,17 +59,33 @@ fn bracketed(state: &State, rest: &str, style: Style) -> Option<(String, usize)>
 }
 
 fn named(state: &State, rest: &str, style: Style) -> Option<(String, usize)> {
-    let sigil = rest.chars().next().filter(|first| matches!(first, '@' | '#'))?;
-    let name: String = rest[1..].chars().take_while(|c| c.is_alphanumeric() || "-_.".contains(*c)).collect();
+    let sigil = rest
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '@' | '#'))?;
+    let name: String = rest[1..]
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || "-_.".contains(*c))
+        .collect();
     // A full stop after a name ends the sentence and is not part of it.
     let name = name.trim_end_matches(['.', '-']);
     let markup = if sigil == '#' {
-        let found = state.channels.values().find(|channel| channel.name.eq_ignore_ascii_case(name))?;
+        let found = state
+            .channels
+            .values()
+            .find(|channel| channel.name.eq_ignore_ascii_case(name))?;
         channel(state, &found.id, style)?
-    } else if let Some(user) = state.users.values().find(|user| user.name.eq_ignore_ascii_case(name)) {
+    } else if let Some(user) = state
+        .users
+        .values()
+        .find(|user| user.name.eq_ignore_ascii_case(name))
+    {
         person(state, &user.id, style)?
     } else {
-        let found = state.groups.values().find(|group| group.handle.eq_ignore_ascii_case(name))?;
+        let found = state
+            .groups
+            .values()
+            .find(|group| group.handle.eq_ignore_ascii_case(name))?;
         group(state, &found.id, style)?
     };
     Some((markup, 1 + name.len()))
@@ -79,7 +95,9 @@ fn web_address(rest: &str) -> Option<(String, usize)> {
     if !rest.starts_with("https://") && !rest.starts_with("http://") {
         return None;
     }
-    let end = rest.find(|c: char| c.is_whitespace() || "<>|".contains(c)).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| c.is_whitespace() || "<>|".contains(c))
+        .unwrap_or(rest.len());
     let url = rest[..end].trim_end_matches(['.', ',', ')', '!', '?']);
     Some((format!("<{}>", url.replace('&', "&amp;")), url.len()))
 }
@@ -93,7 +111,10 @@ fn person(state: &State, id: &str, style: Style) -> Option<String> {
 }
 
 fn channel(state: &State, id: &str, style: Style) -> Option<String> {
-    let channel = state.channels.get(id).filter(|channel| channel.im_user.is_none())?;
+    let channel = state
+        .channels
+        .get(id)
+        .filter(|channel| channel.im_user.is_none())?;
     Some(match style {
         Style::WithNames => format!("<#{}|{}>", channel.id, channel.name),
         Style::IdsOnly => format!("<#{}>", channel.id),

@@ -50,16 +50,27 @@ impl ApiClient {
     pub async fn post(&self, method: &str, args: &Value) -> anyhow::Result<Answer> {
         let url = format!("{}/api/{method}", self.base_url);
         let bearer = format!("Bearer {}", self.token);
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json; charset=utf-8")];
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json; charset=utf-8"),
+        ];
         crate::http::send("POST", &url, &headers, args.to_string().into_bytes()).await
     }
 
     /// GETs a method with query arguments.
     pub async fn get(&self, method: &str, args: &[(&str, &str)]) -> anyhow::Result<Answer> {
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(args).finish();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(args)
+            .finish();
         let url = format!("{}/api/{method}?{query}", self.base_url);
         let bearer = format!("Bearer {}", self.token);
-        crate::http::send("GET", &url, &[("authorization", bearer.as_str())], Vec::new()).await
+        crate::http::send(
+            "GET",
+            &url,
+            &[("authorization", bearer.as_str())],
+            Vec::new(),
+        )
+        .await
     }
 
     /// POSTs JSON to any `http://` address, such as a `response_url`.
@@ -94,7 +105,10 @@ impl Handle {
     /// A client that calls the Web API with the bot's token.
     pub fn api(&self) -> ApiClient {
         let token = self.shared.state().seed.bot_token.clone();
-        ApiClient { base_url: self.shared.base_url.clone(), token }
+        ApiClient {
+            base_url: self.shared.base_url.clone(),
+            token,
+        }
     }
 
     // What people do.
@@ -115,7 +129,14 @@ impl Handle {
     }
 
     /// Chooses a value in a message's select, picker or overflow menu.
-    pub async fn choose(&self, user: &str, channel: &str, ts: &str, target: &str, value: Value) -> Ack {
+    pub async fn choose(
+        &self,
+        user: &str,
+        channel: &str,
+        ts: &str,
+        target: &str,
+        value: Value,
+    ) -> Ack {
         let action = Action {
             user: user.into(),
             channel: channel.into(),
@@ -152,7 +173,13 @@ impl Handle {
     }
 
     /// Posts a plain message as a person.
-    pub fn say(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> Result<Message, String> {
+    pub fn say(
+        &self,
+        user: &str,
+        channel: &str,
+        text: &str,
+        thread_ts: Option<&str>,
+    ) -> Result<Message, String> {
         person::say(&self.shared, user, channel, text, thread_ts)
     }
 
@@ -161,7 +188,12 @@ impl Handle {
     /// Messages of a channel, oldest first, replies of threads included.
     pub fn messages(&self, channel: &str) -> Vec<Message> {
         let state = self.shared.state();
-        state.messages.iter().filter(|message| message.channel == channel).cloned().collect()
+        state
+            .messages
+            .iter()
+            .filter(|message| message.channel == channel)
+            .cloned()
+            .collect()
     }
 
     /// One message.
@@ -171,17 +203,33 @@ impl Handle {
 
     /// Replies of a thread, oldest first.
     pub fn thread(&self, channel: &str, thread_ts: &str) -> Vec<Message> {
-        self.shared.state().replies(channel, thread_ts).into_iter().cloned().collect()
+        self.shared
+            .state()
+            .replies(channel, thread_ts)
+            .into_iter()
+            .cloned()
+            .collect()
     }
 
     /// Everything shown only to this person, oldest first.
     pub fn ephemerals(&self, user: &str) -> Vec<Ephemeral> {
-        self.shared.state().ephemerals.iter().filter(|message| message.user == user).cloned().collect()
+        self.shared
+            .state()
+            .ephemerals
+            .iter()
+            .filter(|message| message.user == user)
+            .cloned()
+            .collect()
     }
 
     /// Modals open on this person's screen, the topmost last.
     pub fn views(&self, user: &str) -> Vec<OpenView> {
-        self.shared.state().views.get(user).cloned().unwrap_or_default()
+        self.shared
+            .state()
+            .views
+            .get(user)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The id of the bot's direct message with this person.
@@ -216,6 +264,11 @@ impl Handle {
     pub async fn redeliver(&self, delivery_id: u64, urls: &[String]) -> Vec<Redelivered> {
         let outcomes = deliver::redeliver(&self.shared, delivery_id, urls).await;
         outcomes.iter().map(Redelivered::from).collect()
+    }
+
+    /// Repeats an earlier click or command as a new one: new signature, trigger and response URL.
+    pub async fn repeat(&self, delivery_id: u64) -> Option<Ack> {
+        person::repeat_afresh(&self.shared, delivery_id).await
     }
 
     /// Timestamp (workspace seconds) and signature for a body, to forge or vary requests in tests.
@@ -282,7 +335,10 @@ impl Handle {
 
     /// Adds a channel, or replaces it.
     pub fn add_channel(&self, channel: Channel) {
-        self.shared.state().channels.insert(channel.id.clone(), channel);
+        self.shared
+            .state()
+            .channels
+            .insert(channel.id.clone(), channel);
         self.shared.changed();
     }
 
@@ -312,8 +368,14 @@ impl Handle {
 impl From<&Outcome> for Redelivered {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Answered { status, body } => Self { status: Some(*status), body: body.clone() },
-            _ => Self { status: None, body: String::new() },
+            Outcome::Answered { status, body } => Self {
+                status: Some(*status),
+                body: body.clone(),
+            },
+            _ => Self {
+                status: None,
+                body: String::new(),
+            },
         }
     }
 }

@@ -38,39 +38,62 @@ pub async fn send(
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
     let (authority, path) = split_url(url)?;
-    let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    let address = if authority.contains(':') {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    };
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address))
         .await
         .with_context(|| format!("connecting to {address} took too long"))?
         .with_context(|| format!("can't connect to {address}"))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
-    let mut request = hyper::Request::builder().method(method).uri(path).header("host", authority);
+    let mut request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", authority);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+    let response = sender
+        .send_request(request.body(Full::new(Bytes::from(body)))?)
+        .await?;
     let status = response.status().as_u16();
     let retry_after_s = response
         .headers()
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
     driver.abort();
     let bytes = collected.map_err(|error| anyhow::anyhow!("reading the answer failed: {error}"))?;
     let body = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
-    Ok(Answer { status, retry_after_s, body })
+    Ok(Answer {
+        status,
+        retry_after_s,
+        body,
+    })
 }
 
 /// True if something accepts connections at this address.
 pub(crate) async fn reachable(url: &str) -> bool {
-    let Ok((authority, _)) = split_url(url) else { return false };
+    let Ok((authority, _)) = split_url(url) else {
+        return false;
+    };
     let connecting = TcpStream::connect(authority.to_owned());
-    matches!(tokio::time::timeout(Duration::from_secs(1), connecting).await, Ok(Ok(_)))
+    matches!(
+        tokio::time::timeout(Duration::from_secs(1), connecting).await,
+        Ok(Ok(_))
+    )
 }
 
 fn split_url(url: &str) -> anyhow::Result<(&str, &str)> {
-    let Some(rest) = url.strip_prefix("http://") else { bail!("{url} does not start with http://") };
+    let Some(rest) = url.strip_prefix("http://") else {
+        bail!("{url} does not start with http://")
+    };
     let slash = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(slash);
     Ok((authority, if path.is_empty() { "/" } else { path }))

@@ -21,10 +21,10 @@ impl RateLimits {
     /// Takes one call of `method` out of its bucket, or says how many seconds to wait.
     pub fn take_call(&mut self, method: &str, now: Instant) -> Result<(), u64> {
         let per_minute = calls_per_minute(method);
-        let bucket = self
-            .buckets
-            .entry(method.to_owned())
-            .or_insert(Bucket { tokens: per_minute, filled: now });
+        let bucket = self.buckets.entry(method.to_owned()).or_insert(Bucket {
+            tokens: per_minute,
+            filled: now,
+        });
         let refill = now.duration_since(bucket.filled).as_secs_f64() * per_minute / 60.0;
         bucket.tokens = (bucket.tokens + refill).min(per_minute);
         bucket.filled = now;
@@ -54,8 +54,13 @@ fn calls_per_minute(method: &str) -> f64 {
         "auth.test" | "chat.getPermalink" => 600.0,
         "chat.postMessage" => 300.0,
         "usergroups.list" | "usergroups.users.list" | "users.list" | "conversations.list" => 20.0,
-        "users.info" | "chat.postEphemeral" | "views.open" | "views.push" | "views.update"
-        | "conversations.members" | "api.test" => 100.0,
+        "users.info"
+        | "chat.postEphemeral"
+        | "views.open"
+        | "views.push"
+        | "views.update"
+        | "conversations.members"
+        | "api.test" => 100.0,
         _ => 50.0,
     }
 }
@@ -69,9 +74,18 @@ mod tests {
         let mut limits = RateLimits::default();
         let start = Instant::now();
         assert_eq!(limits.take_post("C1", start), Ok(()));
-        assert_eq!(limits.take_post("C1", start + Duration::from_millis(900)), Err(1));
-        assert_eq!(limits.take_post("C2", start + Duration::from_millis(900)), Ok(()));
-        assert_eq!(limits.take_post("C1", start + Duration::from_millis(1_000)), Ok(()));
+        assert_eq!(
+            limits.take_post("C1", start + Duration::from_millis(900)),
+            Err(1)
+        );
+        assert_eq!(
+            limits.take_post("C2", start + Duration::from_millis(900)),
+            Ok(())
+        );
+        assert_eq!(
+            limits.take_post("C1", start + Duration::from_secs(1)),
+            Ok(())
+        );
     }
 
     #[test]
@@ -82,6 +96,9 @@ mod tests {
             assert_eq!(limits.take_call("usergroups.users.list", start), Ok(()));
         }
         assert_eq!(limits.take_call("usergroups.users.list", start), Err(4));
-        assert_eq!(limits.take_call("usergroups.users.list", start + Duration::from_secs(4)), Ok(()));
+        assert_eq!(
+            limits.take_call("usergroups.users.list", start + Duration::from_secs(4)),
+            Ok(())
+        );
     }
 }

@@ -34,7 +34,9 @@ pub struct Message {
 impl Message {
     /// True for a reply inside a thread.
     pub fn is_reply(&self) -> bool {
-        self.thread_ts.as_ref().is_some_and(|thread| *thread != self.ts)
+        self.thread_ts
+            .as_ref()
+            .is_some_and(|thread| *thread != self.ts)
     }
 
     /// Everything a person reads: the blocks' texts line by line, or the text if there are no blocks.
@@ -75,7 +77,9 @@ pub(crate) fn visible_text(text: &str, blocks: &[Value]) -> String {
         return text.to_owned();
     }
     let mut lines = Vec::new();
-    blocks.iter().for_each(|block| collect_texts(block, &mut lines));
+    for block in blocks {
+        collect_texts(block, &mut lines);
+    }
     lines.join("\n")
 }
 
@@ -111,7 +115,11 @@ impl State {
     /// Stores a message and returns its `ts`.
     pub fn post(&mut self, channel: &str, user: &str, ts: String, mut draft: Draft) -> Message {
         crate::choices::fill_in_ids(&mut draft.blocks);
-        if let Some(parent) = draft.thread_ts.as_deref().and_then(|thread| self.message_mut(channel, thread)) {
+        if let Some(parent) = draft
+            .thread_ts
+            .as_deref()
+            .and_then(|thread| self.message_mut(channel, thread))
+        {
             parent.thread_ts = Some(parent.ts.clone());
         }
         let message = Message {
@@ -147,32 +155,50 @@ impl State {
 
     /// Slack itself tells a person something.
     pub fn slack_says(&mut self, channel: &str, user: &str, ts: String, text: String) {
-        self.whisper(channel, user, ts, Draft { text, ..Draft::default() });
+        self.whisper(
+            channel,
+            user,
+            ts,
+            Draft {
+                text,
+                ..Draft::default()
+            },
+        );
         if let Some(said) = self.ephemerals.last_mut() {
             said.from_slack = true;
         }
     }
 
     pub fn message(&self, channel: &str, ts: &str) -> Option<&Message> {
-        self.messages.iter().find(|message| message.channel == channel && message.ts == ts)
+        self.messages
+            .iter()
+            .find(|message| message.channel == channel && message.ts == ts)
     }
 
     pub fn message_mut(&mut self, channel: &str, ts: &str) -> Option<&mut Message> {
-        self.messages.iter_mut().find(|message| message.channel == channel && message.ts == ts)
+        self.messages
+            .iter_mut()
+            .find(|message| message.channel == channel && message.ts == ts)
     }
 
     pub fn ephemeral_mut(&mut self, channel: &str, ts: &str) -> Option<&mut Ephemeral> {
-        self.ephemerals.iter_mut().find(|message| message.channel == channel && message.ts == ts)
+        self.ephemerals
+            .iter_mut()
+            .find(|message| message.channel == channel && message.ts == ts)
     }
 
     pub fn ephemeral(&self, channel: &str, ts: &str) -> Option<&Ephemeral> {
-        self.ephemerals.iter().find(|message| message.channel == channel && message.ts == ts)
+        self.ephemerals
+            .iter()
+            .find(|message| message.channel == channel && message.ts == ts)
     }
 
     /// Replies of a thread, oldest first, without its first message.
     pub fn replies(&self, channel: &str, thread_ts: &str) -> Vec<&Message> {
         let in_thread = |message: &&Message| {
-            message.channel == channel && message.is_reply() && message.thread_ts.as_deref() == Some(thread_ts)
+            message.channel == channel
+                && message.is_reply()
+                && message.thread_ts.as_deref() == Some(thread_ts)
         };
         self.messages.iter().filter(in_thread).collect()
     }
@@ -200,8 +226,10 @@ impl State {
         if let Some(thread_ts) = &message.thread_ts {
             json["thread_ts"] = json!(thread_ts);
             if message.is_reply() {
-                json["parent_user_id"] =
-                    json!(self.message(&message.channel, thread_ts).map(|parent| parent.user.clone()));
+                json["parent_user_id"] = json!(
+                    self.message(&message.channel, thread_ts)
+                        .map(|parent| parent.user.clone())
+                );
             } else {
                 self.add_thread_counts(message, &mut json);
             }

@@ -14,10 +14,18 @@ use crate::state::Shared;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    let script = |text: &'static str| get(move || async move { file("text/javascript; charset=utf-8", text) });
+    let script = |text: &'static str| {
+        get(move || async move { file("text/javascript; charset=utf-8", text) })
+    };
     Router::new()
-        .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("page/index.html")) }))
-        .route("/page/style.css", get(|| async { file("text/css; charset=utf-8", include_str!("page/style.css")) }))
+        .route(
+            "/",
+            get(|| async { file("text/html; charset=utf-8", include_str!("page/index.html")) }),
+        )
+        .route(
+            "/page/style.css",
+            get(|| async { file("text/css; charset=utf-8", include_str!("page/style.css")) }),
+        )
         .route("/page/app.js", script(include_str!("page/app.js")))
         .route("/page/mrkdwn.js", script(include_str!("page/mrkdwn.js")))
         .route("/page/blocks.js", script(include_str!("page/blocks.js")))

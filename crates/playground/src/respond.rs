@@ -28,7 +28,10 @@ pub(crate) async fn handle(
     let response = serve(&shared, "respond", args, || {
         let answered = answer(&work_shared, &id, &work_args);
         if let Err(ApiError::Refused(refusal)) = &answered {
-            spent = matches!(refusal["error"].as_str(), Some("used_url" | "expired_url" | "invalid_url"));
+            spent = matches!(
+                refusal["error"].as_str(),
+                Some("used_url" | "expired_url" | "invalid_url")
+            );
         }
         answered
     })
@@ -57,7 +60,13 @@ fn answer(shared: &Shared, id: &str, args: &Value) -> Result<Value, ApiError> {
     {
         replace(&mut state, &permission, original, draft, ts);
     } else {
-        let created = say(&mut state, &permission, args["response_type"] == "in_channel", draft, ts);
+        let created = say(
+            &mut state,
+            &permission,
+            args["response_type"] == "in_channel",
+            draft,
+            ts,
+        );
         state.set_original(id, created);
     }
     Ok(json!({"ok": true}))
@@ -130,10 +139,14 @@ fn replace(
 fn delete(state: &mut State, permission: &ResponseUrl) {
     match &permission.original {
         Some(Original::Message(ts)) => {
-            state.messages.retain(|message| message.channel != permission.channel || message.ts != *ts);
+            state
+                .messages
+                .retain(|message| message.channel != permission.channel || message.ts != *ts);
         }
         Some(Original::Ephemeral(ts)) => {
-            state.ephemerals.retain(|message| message.channel != permission.channel || message.ts != *ts);
+            state
+                .ephemerals
+                .retain(|message| message.channel != permission.channel || message.ts != *ts);
         }
         None => {}
     }

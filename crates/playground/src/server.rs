@@ -36,7 +36,11 @@ pub struct CommandHint {
 impl CommandHint {
     /// A completion with its usage and description.
     pub fn new(command: &str, usage: &str, description: &str) -> Self {
-        Self { command: command.into(), usage: usage.into(), description: description.into() }
+        Self {
+            command: command.into(),
+            usage: usage.into(),
+            description: description.into(),
+        }
     }
 }
 

@@ -10,7 +10,11 @@ use crate::state::{Shared, State};
 
 pub(crate) fn of(shared: &Shared, viewer: &Viewer) -> Value {
     let mut state = shared.state();
-    if state.users.get(&viewer.user).is_some_and(|user| !user.is_bot) {
+    if state
+        .users
+        .get(&viewer.user)
+        .is_some_and(|user| !user.is_bot)
+    {
         state.open_dm(&viewer.user);
     }
     let state = &*state;
@@ -47,7 +51,9 @@ fn users(state: &State) -> Vec<Value> {
 
 fn groups(state: &State) -> Vec<Value> {
     let shown = state.groups.values();
-    shown.map(|group| json!({"id": group.id, "handle": group.handle, "users": group.users})).collect()
+    shown
+        .map(|group| json!({"id": group.id, "handle": group.handle, "users": group.users}))
+        .collect()
 }
 
 fn may_see(channel: &Channel, user: &str) -> bool {
@@ -55,7 +61,10 @@ fn may_see(channel: &Channel, user: &str) -> bool {
 }
 
 fn channels(state: &State, user: &str) -> Vec<Value> {
-    let visible = state.channels.values().filter(|channel| may_see(channel, user));
+    let visible = state
+        .channels
+        .values()
+        .filter(|channel| may_see(channel, user));
     let shown = visible.map(|channel| {
         let last = state.messages.iter().rev().find(|message| {
             message.channel == channel.id && (!message.is_reply() || message.broadcast) && message.user != user
@@ -71,9 +80,17 @@ fn channels(state: &State, user: &str) -> Vec<Value> {
 }
 
 fn messages(state: &State, viewer: &Viewer) -> Vec<Value> {
-    let allowed = state.channels.get(&viewer.channel).is_some_and(|channel| may_see(channel, &viewer.user));
-    let inside = state.messages.iter().filter(|message| allowed && message.channel == viewer.channel);
-    inside.map(|message| with_counts(state, message, &viewer.user)).collect()
+    let allowed = state
+        .channels
+        .get(&viewer.channel)
+        .is_some_and(|channel| may_see(channel, &viewer.user));
+    let inside = state
+        .messages
+        .iter()
+        .filter(|message| allowed && message.channel == viewer.channel);
+    inside
+        .map(|message| with_counts(state, message, &viewer.user))
+        .collect()
 }
 
 fn with_counts(state: &State, message: &Message, user: &str) -> Value {
@@ -81,12 +98,19 @@ fn with_counts(state: &State, message: &Message, user: &str) -> Value {
     shown["is_reply"] = json!(message.is_reply());
     shown["reply_count"] = json!(state.replies(&message.channel, &message.ts).len());
     let key = (user.to_owned(), message.channel.clone(), message.ts.clone());
-    shown["values"] = state.selections.get(&key).cloned().unwrap_or_else(|| json!({}));
+    shown["values"] = state
+        .selections
+        .get(&key)
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     shown
 }
 
 fn ephemerals(state: &State, viewer: &Viewer) -> Vec<Value> {
-    let own = state.ephemerals.iter().filter(|message| message.user == viewer.user);
+    let own = state
+        .ephemerals
+        .iter()
+        .filter(|message| message.user == viewer.user);
     let here = own.filter(|message| message.channel == viewer.channel);
     here.map(|message| json!(message)).collect()
 }

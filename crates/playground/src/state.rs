@@ -63,9 +63,18 @@ impl State {
         let channels = std::mem::take(&mut seed.channels);
         let groups = std::mem::take(&mut seed.groups);
         Self {
-            users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
-            channels: channels.into_iter().map(|channel| (channel.id.clone(), channel)).collect(),
-            groups: groups.into_iter().map(|group| (group.id.clone(), group)).collect(),
+            users: users
+                .into_iter()
+                .map(|user| (user.id.clone(), user))
+                .collect(),
+            channels: channels
+                .into_iter()
+                .map(|channel| (channel.id.clone(), channel))
+                .collect(),
+            groups: groups
+                .into_iter()
+                .map(|group| (group.id.clone(), group))
+                .collect(),
             seed,
             messages: Vec::new(),
             ephemerals: Vec::new(),
@@ -88,14 +97,20 @@ impl State {
     pub fn open_dm(&mut self, user: &str) -> String {
         let id = dm_id(user);
         let bot = self.seed.bot_user_id.clone();
-        self.channels.entry(id.clone()).or_insert_with(|| Channel::direct(&id, user, &bot));
+        self.channels
+            .entry(id.clone())
+            .or_insert_with(|| Channel::direct(&id, user, &bot));
         id
     }
 
     /// Tells one person something that is no message.
     pub fn notify(&mut self, user: &str, text: &str) {
         self.next_notice += 1;
-        self.notices.push_back(Notice { id: self.next_notice, user: user.to_owned(), text: text.to_owned() });
+        self.notices.push_back(Notice {
+            id: self.next_notice,
+            user: user.to_owned(),
+            text: text.to_owned(),
+        });
         if self.notices.len() > 50 {
             self.notices.pop_front();
         }
@@ -103,7 +118,9 @@ impl State {
 
     /// The name shown for a person, or the id of an unknown one.
     pub fn name_of<'a>(&'a self, user: &'a str) -> &'a str {
-        self.users.get(user).map_or(user, |known| known.name.as_str())
+        self.users
+            .get(user)
+            .map_or(user, |known| known.name.as_str())
     }
 }
 

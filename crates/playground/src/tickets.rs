@@ -45,8 +45,13 @@ impl State {
             rand::random::<u128>()
         );
         // Only the young ones can still be of use; a few old ones are kept to name their error.
-        self.triggers.retain(|_, trigger| trigger.issued.elapsed() < TRIGGER_LIFE * 200);
-        let trigger = Trigger { user: user.to_owned(), issued: Instant::now(), exchanged: false };
+        self.triggers
+            .retain(|_, trigger| trigger.issued.elapsed() < TRIGGER_LIFE * 200);
+        let trigger = Trigger {
+            user: user.to_owned(),
+            issued: Instant::now(),
+            exchanged: false,
+        };
         self.triggers.insert(id.clone(), trigger);
         id
     }
@@ -62,6 +67,30 @@ impl State {
         }
         trigger.exchanged = true;
         Ok(trigger.user.clone())
+    }
+
+    /// A new trigger for the person of an old one.
+    pub fn renew_trigger(&mut self, old: &str) -> String {
+        let user = self
+            .triggers
+            .get(old)
+            .map(|trigger| trigger.user.clone())
+            .unwrap_or_default();
+        self.issue_trigger(&user)
+    }
+
+    /// A new response URL with the rights of an old one.
+    pub fn renew_response_url(&mut self, old: &str, now_ms: i64) -> String {
+        let id = random_id("", 24);
+        if let Some(permission) = self.response_urls.get(old).cloned() {
+            let renewed = ResponseUrl {
+                issued_ms: now_ms,
+                uses: 0,
+                ..permission
+            };
+            self.response_urls.insert(id.clone(), renewed);
+        }
+        id
     }
 
     /// Returns the id of a new response URL.

@@ -49,7 +49,18 @@ impl OpenView {
     }
 
     fn set(&mut self, requested: &Value, now_ms: i64) {
-        for key in ["type", "title", "submit", "close", "private_metadata", "callback_id", "external_id", "blocks", "clear_on_close", "notify_on_close"] {
+        for key in [
+            "type",
+            "title",
+            "submit",
+            "close",
+            "private_metadata",
+            "callback_id",
+            "external_id",
+            "blocks",
+            "clear_on_close",
+            "notify_on_close",
+        ] {
             self.view[key] = requested[key].clone();
         }
         for key in ["private_metadata", "callback_id", "external_id"] {
@@ -73,7 +84,8 @@ impl OpenView {
     pub(crate) fn fill(&mut self, inputs: &Value) -> Result<(), String> {
         let mut filled = Vec::new();
         for (block, element) in choices::elements(self.blocks()) {
-            let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), element["action_id"].as_str())
+            let (Some(block_id), Some(action_id)) =
+                (block["block_id"].as_str(), element["action_id"].as_str())
             else {
                 continue;
             };
@@ -81,9 +93,16 @@ impl OpenView {
                 continue;
             }
             let by_block = inputs.get(block_id);
-            let input = by_block.and_then(|inner| inner.get(action_id)).or_else(|| inputs.get(action_id)).or(by_block);
+            let input = by_block
+                .and_then(|inner| inner.get(action_id))
+                .or_else(|| inputs.get(action_id))
+                .or(by_block);
             if let Some(input) = input {
-                filled.push((block_id.to_owned(), action_id.to_owned(), choices::choose(element, input)?));
+                filled.push((
+                    block_id.to_owned(),
+                    action_id.to_owned(),
+                    choices::choose(element, input)?,
+                ));
             }
         }
         for (block_id, action_id, entry) in filled {
@@ -111,11 +130,21 @@ impl State {
             return Err(refusal("push_limit_reached"));
         }
         let external_id = requested["external_id"].as_str().unwrap_or_default();
-        if !external_id.is_empty() && self.views.values().flatten().any(|v| v.view["external_id"] == external_id) {
+        if !external_id.is_empty()
+            && self
+                .views
+                .values()
+                .flatten()
+                .any(|v| v.view["external_id"] == external_id)
+        {
             return Err(refusal("duplicate_external_id"));
         }
         let id = random_id("V0", 9);
-        let below = if push { self.views.get(user).and_then(|stack| stack.last()) } else { None };
+        let below = if push {
+            self.views.get(user).and_then(|stack| stack.last())
+        } else {
+            None
+        };
         let root = below.map_or_else(|| json!(id), |view| view.view["root_view_id"].clone());
         let mut view = OpenView {
             id: id.clone(),
@@ -156,7 +185,10 @@ impl State {
 
     /// An open view by its id or its external id.
     pub fn view_mut(&mut self, id: &str) -> Option<&mut OpenView> {
-        self.views.values_mut().flatten().find(|view| view.id == id || view.view["external_id"] == id)
+        self.views
+            .values_mut()
+            .flatten()
+            .find(|view| view.id == id || view.view["external_id"] == id)
     }
 
     /// A person's open view.
@@ -166,7 +198,9 @@ impl State {
 
     /// Takes a view and everything above it off a person's screen; `all` takes the whole stack.
     pub fn close_view(&mut self, user: &str, id: &str, all: bool) -> Vec<OpenView> {
-        let Some(stack) = self.views.get_mut(user) else { return Vec::new() };
+        let Some(stack) = self.views.get_mut(user) else {
+            return Vec::new();
+        };
         match stack.iter().position(|view| view.id == id) {
             Some(_) if all => std::mem::take(stack),
             Some(index) => stack.split_off(index),
@@ -176,5 +210,8 @@ impl State {
 }
 
 fn refusal(code: &'static str) -> Refusal {
-    Refusal { code, problems: Vec::new() }
+    Refusal {
+        code,
+        problems: Vec::new(),
+    }
 }

@@ -54,7 +54,10 @@ pub(super) fn update(shared: &Shared, args: &Args) -> Outcome {
         return Err(ApiError::code("is_archived"));
     }
     let text = args.text("text").map(str::to_owned);
-    if text.as_ref().is_some_and(|text| text.chars().count() > UPDATE_TEXT_CHARS_MAX) {
+    if text
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > UPDATE_TEXT_CHARS_MAX)
+    {
         return Err(ApiError::code("msg_too_long"));
     }
     let blocks = blocks(args)?;
@@ -64,7 +67,10 @@ pub(super) fn update(shared: &Shared, args: &Args) -> Outcome {
     }
     let now_ts = shared.clock.next_ts();
     apply_update(&mut state, &channel, &ts, text, blocks, metadata, now_ts);
-    let message = state.message(&channel, &ts).cloned().ok_or("message_not_found")?;
+    let message = state
+        .message(&channel, &ts)
+        .cloned()
+        .ok_or("message_not_found")?;
     let json = state.message_json(&message, true);
     Ok(json!({"ok": true, "channel": channel, "ts": ts, "text": message.text, "message": json}))
 }
@@ -78,8 +84,12 @@ fn apply_update(
     metadata: Option<Value>,
     now_ts: String,
 ) {
-    state.selections.retain(|(_, in_channel, at), _| in_channel != channel || at != ts);
-    let Some(message) = state.message_mut(channel, ts) else { return };
+    state
+        .selections
+        .retain(|(_, in_channel, at), _| in_channel != channel || at != ts);
+    let Some(message) = state.message_mut(channel, ts) else {
+        return;
+    };
     match (text, blocks) {
         (text, Some(mut blocks)) => {
             crate::choices::fill_in_ids(&mut blocks);
@@ -104,7 +114,9 @@ pub(super) fn delete(shared: &Shared, args: &Args) -> Outcome {
     let channel = known_channel(&state, args)?;
     let ts = args.required("ts")?;
     own_message(&state, &channel, ts, "cant_delete_message")?;
-    state.messages.retain(|message| message.channel != channel || message.ts != ts);
+    state
+        .messages
+        .retain(|message| message.channel != channel || message.ts != ts);
     Ok(json!({"ok": true, "channel": channel, "ts": ts}))
 }
 
@@ -113,10 +125,15 @@ pub(super) fn get_permalink(shared: &Shared, args: &Args) -> Outcome {
     let channel = known_channel(&state, args)?;
     let ts = args.required("message_ts")?;
     let message = state.message(&channel, ts).ok_or("message_not_found")?;
-    let mut link = format!("https://{}.slack.com/archives/{channel}/p{}", state.seed.domain, ts.replace('.', ""));
-    if let Some(thread_ts) = message.thread_ts.as_ref().filter(|_| message.is_reply()) {
-        link.push_str(&format!("?thread_ts={thread_ts}&cid={channel}"));
-    }
+    let thread = match &message.thread_ts {
+        Some(thread_ts) if message.is_reply() => format!("?thread_ts={thread_ts}&cid={channel}"),
+        _ => String::new(),
+    };
+    let domain = &state.seed.domain;
+    let link = format!(
+        "https://{domain}.slack.com/archives/{channel}/p{}{thread}",
+        ts.replace('.', "")
+    );
     Ok(json!({"ok": true, "channel": channel, "permalink": link}))
 }
 
@@ -171,7 +188,11 @@ fn own_message<'a>(
 ) -> Result<&'a Message, ApiError> {
     // Ephemeral messages are not in the channel's history, so they can't be found here.
     let message = state.message(channel, ts).ok_or("message_not_found")?;
-    if message.by_bot { Ok(message) } else { Err(ApiError::code(not_ours)) }
+    if message.by_bot {
+        Ok(message)
+    } else {
+        Err(ApiError::code(not_ours))
+    }
 }
 
 fn draft(state: &State, args: &Args, channel: &str) -> Result<Draft, ApiError> {
@@ -199,13 +220,21 @@ fn draft(state: &State, args: &Args, channel: &str) -> Result<Draft, ApiError> {
 /// A reply to a reply joins the same thread.
 fn thread_root(state: &State, channel: &str, thread_ts: &str) -> Result<String, ApiError> {
     let is_ts = thread_ts.split_once('.').is_some_and(|(seconds, micros)| {
-        micros.len() == 6 && [seconds, micros].iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
+        micros.len() == 6
+            && [seconds, micros]
+                .iter()
+                .all(|part| part.bytes().all(|b| b.is_ascii_digit()))
     });
     if !is_ts {
         return Err(ApiError::code("invalid_thread_ts"));
     }
-    let parent = state.message(channel, thread_ts).ok_or("thread_not_found")?;
-    Ok(parent.thread_ts.clone().unwrap_or_else(|| parent.ts.clone()))
+    let parent = state
+        .message(channel, thread_ts)
+        .ok_or("thread_not_found")?;
+    Ok(parent
+        .thread_ts
+        .clone()
+        .unwrap_or_else(|| parent.ts.clone()))
 }
 
 /// The `blocks` argument, checked; `None` if it was not given.
@@ -230,10 +259,18 @@ fn metadata(args: &Args) -> Result<Option<Value>, ApiError> {
     if metadata == json!({}) {
         return Ok(Some(metadata));
     }
-    let has_type = metadata["event_type"].as_str().is_some_and(|name| !name.is_empty());
+    let has_type = metadata["event_type"]
+        .as_str()
+        .is_some_and(|name| !name.is_empty());
     let Some(payload) = metadata["event_payload"].as_object().filter(|_| has_type) else {
         return Err(ApiError::code("invalid_metadata_format"));
     };
-    let flat = payload.values().all(|value| value.is_string() || value.is_number() || value.is_boolean());
-    if flat { Ok(Some(metadata)) } else { Err(ApiError::code("invalid_metadata_format")) }
+    let flat = payload
+        .values()
+        .all(|value| value.is_string() || value.is_number() || value.is_boolean());
+    if flat {
+        Ok(Some(metadata))
+    } else {
+        Err(ApiError::code("invalid_metadata_format"))
+    }
 }

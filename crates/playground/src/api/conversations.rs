@@ -49,7 +49,11 @@ fn kind_of(channel: &Channel) -> &'static str {
 
 pub(super) fn members(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
-    let members: Vec<Value> = visible(&state, args)?.members.iter().map(|id| json!(id)).collect();
+    let members: Vec<Value> = visible(&state, args)?
+        .members
+        .iter()
+        .map(|id| json!(id))
+        .collect();
     let (page, cursor) = page(&members, args)?;
     Ok(json!({"ok": true, "members": page, "response_metadata": {"next_cursor": cursor}}))
 }
@@ -60,7 +64,10 @@ pub(super) fn open(shared: &Shared, args: &Args) -> Outcome {
         (Some(users), _) if users.contains(',') => return Err(ApiError::code("not_enough_users")),
         (Some(user), _) => user.to_owned(),
         (None, Some(channel)) => {
-            let known = state.channels.get(channel).and_then(|channel| channel.im_user.clone());
+            let known = state
+                .channels
+                .get(channel)
+                .and_then(|channel| channel.im_user.clone());
             known.ok_or("channel_not_found")?
         }
         (None, None) => return Err(ApiError::code("users_list_not_supplied")),
@@ -103,18 +110,32 @@ pub(super) fn history(shared: &Shared, args: &Args) -> Outcome {
 pub(super) fn replies(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
     let channel = joined(&state, args)?;
-    let parent = state.message(&channel, args.required("ts")?).ok_or("thread_not_found")?;
-    let root = parent.thread_ts.clone().unwrap_or_else(|| parent.ts.clone());
+    let parent = state
+        .message(&channel, args.required("ts")?)
+        .ok_or("thread_not_found")?;
+    let root = parent
+        .thread_ts
+        .clone()
+        .unwrap_or_else(|| parent.ts.clone());
     let mut messages: Vec<&Message> = state.message(&channel, &root).into_iter().collect();
-    messages.extend(state.replies(&channel, &root).into_iter().filter(|reply| in_range(reply, args)));
+    messages.extend(
+        state
+            .replies(&channel, &root)
+            .into_iter()
+            .filter(|reply| in_range(reply, args)),
+    );
     answer_messages(&state, &messages, args)
 }
 
 fn answer_messages(state: &State, messages: &[&Message], args: &Args) -> Outcome {
     let with_metadata = args.flag("include_all_metadata");
-    let all: Vec<Value> = messages.iter().map(|message| state.message_json(message, with_metadata)).collect();
+    let all: Vec<Value> = messages
+        .iter()
+        .map(|message| state.message_json(message, with_metadata))
+        .collect();
     let (page, cursor) = page(&all, args)?;
-    let mut answer = json!({"ok": true, "messages": page, "has_more": !cursor.is_empty(), "pin_count": 0});
+    let mut answer =
+        json!({"ok": true, "messages": page, "has_more": !cursor.is_empty(), "pin_count": 0});
     if !cursor.is_empty() {
         answer["response_metadata"] = json!({"next_cursor": cursor});
     }
@@ -137,14 +158,26 @@ fn in_range(message: &Message, args: &Args) -> bool {
 pub(super) fn page(items: &[Value], args: &Args) -> Result<(Vec<Value>, String), ApiError> {
     let start = match args.text("cursor") {
         Some(cursor) => {
-            let start = cursor.strip_prefix("next:").and_then(|start| start.parse().ok());
-            start.filter(|start| *start <= items.len()).ok_or("invalid_cursor")?
+            let start = cursor
+                .strip_prefix("next:")
+                .and_then(|start| start.parse().ok());
+            start
+                .filter(|start| *start <= items.len())
+                .ok_or("invalid_cursor")?
         }
         None => 0,
     };
-    let limit = args.number("limit").filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let limit = args
+        .number("limit")
+        .filter(|limit| *limit > 0)
+        .unwrap_or(PAGE_DEFAULT)
+        .min(PAGE_MAX);
     let end = (start + limit).min(items.len());
-    let cursor = if end < items.len() { format!("next:{end}") } else { String::new() };
+    let cursor = if end < items.len() {
+        format!("next:{end}")
+    } else {
+        String::new()
+    };
     Ok((items[start..end].to_vec(), cursor))
 }
 
@@ -154,7 +187,9 @@ fn is_visible(state: &State, channel: &Channel) -> bool {
 
 fn visible<'a>(state: &'a State, args: &Args) -> Result<&'a Channel, ApiError> {
     let channel = args.text("channel").and_then(|id| state.channels.get(id));
-    Ok(channel.filter(|channel| is_visible(state, channel)).ok_or("channel_not_found")?)
+    Ok(channel
+        .filter(|channel| is_visible(state, channel))
+        .ok_or("channel_not_found")?)
 }
 
 fn joined(state: &State, args: &Args) -> Result<String, ApiError> {

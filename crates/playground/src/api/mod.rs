@@ -38,7 +38,9 @@ impl ApiError {
 
     pub fn missing(key: &str) -> Self {
         let message = format!("[ERROR] missing required field: {key}");
-        Self::Refused(json!({"ok": false, "error": "invalid_arguments", "response_metadata": {"messages": [message]}}))
+        Self::Refused(
+            json!({"ok": false, "error": "invalid_arguments", "response_metadata": {"messages": [message]}}),
+        )
     }
 }
 
@@ -58,9 +60,19 @@ type Outcome = Result<Value, ApiError>;
 
 /// Reads that Slack accepts as query or form only.
 const FORM_ONLY: &[&str] = &[
-    "bots.info", "chat.getPermalink", "conversations.history", "conversations.info", "conversations.list",
-    "conversations.members", "conversations.replies", "team.info", "usergroups.list",
-    "usergroups.users.list", "users.info", "users.list", "users.lookupByEmail",
+    "bots.info",
+    "chat.getPermalink",
+    "conversations.history",
+    "conversations.info",
+    "conversations.list",
+    "conversations.members",
+    "conversations.replies",
+    "team.info",
+    "usergroups.list",
+    "usergroups.users.list",
+    "users.info",
+    "users.list",
+    "users.lookupByEmail",
 ];
 
 /// Handles `GET|POST /api/{method}`.
@@ -75,7 +87,12 @@ pub(crate) async fn handle(
     if http_method != Method::GET && http_method != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let takes_json = !FORM_ONLY.contains(&method.as_str());
     let args = Args::read(
         query.as_deref().unwrap_or_default(),
@@ -83,7 +100,9 @@ pub(crate) async fn handle(
         &body,
         takes_json,
     );
-    let bearer = header(header::AUTHORIZATION).strip_prefix("Bearer ").map(|token| token.trim().to_owned());
+    let bearer = header(header::AUTHORIZATION)
+        .strip_prefix("Bearer ")
+        .map(|token| token.trim().to_owned());
     let (journal_args, work) = match args {
         Ok(mut args) => {
             let token = bearer.or_else(|| args.take_token());
@@ -125,7 +144,9 @@ pub(crate) async fn serve(
         Some(Fault::Unavailable) => Some((503, json!("service unavailable"))),
         Some(Fault::FatalError) => Some((200, json!({"ok": false, "error": "fatal_error"}))),
         Some(Fault::Error(code)) => Some((200, json!({"ok": false, "error": code}))),
-        Some(Fault::RateLimited { .. }) => Some((429, json!({"ok": false, "error": "ratelimited"}))),
+        Some(Fault::RateLimited { .. }) => {
+            Some((429, json!({"ok": false, "error": "ratelimited"})))
+        }
         Some(Fault::Hang) => {
             note(None, &Value::Null);
             return never().await;
@@ -141,11 +162,12 @@ pub(crate) async fn serve(
         return respond(status, &answer, retry_after_s);
     }
     let (status, answer, retry_after_s) = match work() {
-        Ok(answer) => (200, answer, None),
-        Err(ApiError::Refused(answer)) => (200, answer, None),
-        Err(ApiError::RateLimited { retry_after_s }) => {
-            (429, json!({"ok": false, "error": "ratelimited"}), Some(retry_after_s))
-        }
+        Ok(answer) | Err(ApiError::Refused(answer)) => (200, answer, None),
+        Err(ApiError::RateLimited { retry_after_s }) => (
+            429,
+            json!({"ok": false, "error": "ratelimited"}),
+            Some(retry_after_s),
+        ),
     };
     shared.changed();
     match fault {
@@ -175,28 +197,37 @@ fn respond(status: u16, answer: &Value, retry_after_s: Option<u64>) -> Response 
         _ => ("application/json; charset=utf-8", answer.to_string()),
     };
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     if let Some(seconds) = retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
 fn run(shared: &Shared, method: &str, args: &Args, token: Option<&str>) -> Outcome {
     let Some(method_fn) = find(method) else {
-        return Err(ApiError::Refused(json!({"ok": false, "error": "unknown_method", "req_method": method})));
+        return Err(ApiError::Refused(
+            json!({"ok": false, "error": "unknown_method", "req_method": method}),
+        ));
     };
     // `api.test` is the one method that needs no token.
     if method != "api.test" {
-        let token = token.filter(|token| !token.is_empty()).ok_or("not_authed")?;
+        let token = token
+            .filter(|token| !token.is_empty())
+            .ok_or("not_authed")?;
         if token != shared.state().seed.bot_token {
             return Err(ApiError::code("invalid_auth"));
         }
     }
     if shared.rate_limits {
-        let taken = shared.state().limits.take_call(method, Instant::now());
-        taken.map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
+        let permitted = shared.state().limits.take_call(method, Instant::now());
+        permitted.map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
     }
     method_fn(shared, args)
 }

@@ -1,5 +1,6 @@
 //! `auth.*`, `team.*`, `bots.*`, `users.*`, `usergroups.*` and `api.test`.
 //! Reads only; people are changed through the control API and the test handle.
+#![allow(clippy::unnecessary_wraps)] // All methods share one signature.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,9 @@ use crate::state::Shared;
 pub(super) fn api_test(_: &Shared, args: &Args) -> Outcome {
     let given = args.to_json();
     match args.text("error") {
-        Some(error) => Err(ApiError::Refused(json!({"ok": false, "error": error, "args": given}))),
+        Some(error) => Err(ApiError::Refused(
+            json!({"ok": false, "error": error, "args": given}),
+        )),
         None => Ok(json!({"ok": true, "args": given})),
     }
 }
@@ -48,7 +51,10 @@ pub(super) fn bots_info(shared: &Shared, args: &Args) -> Outcome {
 pub(super) fn users_info(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
     // A call without a user gets the same answer from Slack as one with an unknown user.
-    let user = args.text("user").and_then(|id| state.users.get(id)).ok_or("user_not_found")?;
+    let user = args
+        .text("user")
+        .and_then(|id| state.users.get(id))
+        .ok_or("user_not_found")?;
     let mut user = user.to_json();
     if args.flag("include_locale") {
         user["locale"] = json!("en-GB");
@@ -58,7 +64,11 @@ pub(super) fn users_info(shared: &Shared, args: &Args) -> Outcome {
 
 pub(super) fn users_list(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
-    let users: Vec<Value> = state.users.values().map(crate::seed::User::to_json).collect();
+    let users: Vec<Value> = state
+        .users
+        .values()
+        .map(crate::seed::User::to_json)
+        .collect();
     let (page, cursor) = super::conversations::page(&users, args)?;
     Ok(json!({
         "ok": true, "members": page, "cache_ts": shared.clock.now_ms() / 1_000,
@@ -69,10 +79,13 @@ pub(super) fn users_list(shared: &Shared, args: &Args) -> Outcome {
 pub(super) fn users_lookup_by_email(shared: &Shared, args: &Args) -> Outcome {
     let email = args.required("email")?;
     let state = shared.state();
-    let found = state
-        .users
-        .values()
-        .find(|user| !user.deleted && user.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(email)));
+    let found = state.users.values().find(|user| {
+        !user.deleted
+            && user
+                .email
+                .as_deref()
+                .is_some_and(|known| known.eq_ignore_ascii_case(email))
+    });
     let user = found.ok_or("users_not_found")?;
     Ok(json!({"ok": true, "user": user.to_json()}))
 }
@@ -83,14 +96,23 @@ pub(super) fn usergroups_list(shared: &Shared, args: &Args) -> Outcome {
         .groups
         .values()
         .filter(|group| !group.disabled || args.flag("include_disabled"))
-        .map(|group| group.to_json(&state.seed.team_id, args.flag("include_users"), args.flag("include_count")))
+        .map(|group| {
+            group.to_json(
+                &state.seed.team_id,
+                args.flag("include_users"),
+                args.flag("include_count"),
+            )
+        })
         .collect();
     Ok(json!({"ok": true, "usergroups": groups}))
 }
 
 pub(super) fn usergroups_users_list(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
-    let group = args.text("usergroup").and_then(|id| state.groups.get(id)).ok_or("no_such_subteam")?;
+    let group = args
+        .text("usergroup")
+        .and_then(|id| state.groups.get(id))
+        .ok_or("no_such_subteam")?;
     if group.disabled && !args.flag("include_disabled") {
         return Err(ApiError::code("no_such_subteam"));
     }

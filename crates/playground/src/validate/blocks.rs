@@ -15,7 +15,10 @@ pub(super) fn check(block: &Value, surface: Surface, at: &str, findings: &mut Fi
         return findings.add(format!("{at}/type"), format!("unsupported type: {kind}"));
     }
     if !fits(kind, surface) {
-        return findings.add(format!("{at}/type"), format!("unsupported type here: {kind}"));
+        return findings.add(
+            format!("{at}/type"),
+            format!("unsupported type here: {kind}"),
+        );
     }
     texts::optional_string(block, "block_id", 255, at, findings);
     match kind {
@@ -37,9 +40,28 @@ pub(super) fn check(block: &Value, surface: Surface, at: &str, findings: &mut Fi
 fn is_known(kind: &str) -> bool {
     matches!(
         kind,
-        "header" | "section" | "divider" | "context" | "actions" | "input" | "image" | "markdown"
-            | "rich_text" | "table" | "video" | "file" | "alert" | "card" | "carousel" | "container"
-            | "context_actions" | "plan" | "task_card" | "data_table" | "data_visualization" | "layout"
+        "header"
+            | "section"
+            | "divider"
+            | "context"
+            | "actions"
+            | "input"
+            | "image"
+            | "markdown"
+            | "rich_text"
+            | "table"
+            | "video"
+            | "file"
+            | "alert"
+            | "card"
+            | "carousel"
+            | "container"
+            | "context_actions"
+            | "plan"
+            | "task_card"
+            | "data_table"
+            | "data_visualization"
+            | "layout"
     )
 }
 
@@ -48,7 +70,9 @@ fn fits(kind: &str, surface: Surface) -> bool {
     match kind {
         "input" => surface != Surface::Message,
         "alert" => surface == Surface::Modal,
-        "file" | "markdown" | "plan" | "task_card" | "context_actions" => surface == Surface::Message,
+        "file" | "markdown" | "plan" | "task_card" | "context_actions" => {
+            surface == Surface::Message
+        }
         "table" | "container" | "data_table" | "card" | "carousel" | "data_visualization" => {
             surface != Surface::Modal
         }
@@ -58,7 +82,11 @@ fn fits(kind: &str, surface: Surface) -> bool {
 
 fn header(block: &Value, at: &str, findings: &mut Findings) {
     texts::plain(&block["text"], 150, &format!("{at}/text"), findings);
-    if !block["level"].is_null() && !block["level"].as_u64().is_some_and(|level| (1..=4).contains(&level)) {
+    if !block["level"].is_null()
+        && !block["level"]
+            .as_u64()
+            .is_some_and(|level| (1..=4).contains(&level))
+    {
         findings.add(format!("{at}/level"), "must be between 1 and 4");
     }
 }
@@ -78,7 +106,12 @@ fn section(block: &Value, surface: Surface, at: &str, findings: &mut Findings) {
     }
     if !block["accessory"].is_null() {
         let place = elements::Place::Accessory(surface);
-        elements::check(&block["accessory"], place, &format!("{at}/accessory"), findings);
+        elements::check(
+            &block["accessory"],
+            place,
+            &format!("{at}/accessory"),
+            findings,
+        );
     }
 }
 
@@ -97,7 +130,12 @@ fn context(block: &Value, at: &str, findings: &mut Findings) {
 fn actions(block: &Value, surface: Surface, at: &str, findings: &mut Findings) {
     required_list(block, "elements", 1..=25, at, findings);
     for (index, element) in list(block, "elements").iter().enumerate() {
-        elements::check(element, elements::Place::Actions(surface), &format!("{at}/elements/{index}"), findings);
+        elements::check(
+            element,
+            elements::Place::Actions(surface),
+            &format!("{at}/elements/{index}"),
+            findings,
+        );
     }
 }
 
@@ -112,7 +150,12 @@ fn input(block: &Value, at: &str, findings: &mut Findings) {
     if block["element"].is_null() {
         return findings.add(at, "missing required field: element");
     }
-    elements::check(&block["element"], elements::Place::Input, &format!("{at}/element"), findings);
+    elements::check(
+        &block["element"],
+        elements::Place::Input,
+        &format!("{at}/element"),
+        findings,
+    );
 }
 
 fn image(block: &Value, at: &str, findings: &mut Findings) {
@@ -146,7 +189,9 @@ fn duplicate_action_ids(block: &Value, at: &str, findings: &mut Findings) {
         {
             findings.add(
                 format!("{at}/elements/{index}/action_id"),
-                format!("`action_id` \"{action_id}\" already exists for another element in this block"),
+                format!(
+                    "`action_id` \"{action_id}\" already exists for another element in this block"
+                ),
             );
         }
     }

@@ -60,7 +60,8 @@ impl Refusal {
         }
         let lines: Vec<String> = self.problems.iter().map(Problem::line).collect();
         let messages: Vec<String> = lines.iter().map(|line| format!("[ERROR] {line}")).collect();
-        let mut answer = json!({"ok": false, "error": self.code, "response_metadata": {"messages": messages}});
+        let mut answer =
+            json!({"ok": false, "error": self.code, "response_metadata": {"messages": messages}});
         if self.code == "invalid_blocks" {
             answer["errors"] = json!(lines);
         }
@@ -76,7 +77,10 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem { pointer: pointer.into(), message: message.into() });
+        self.problems.push(Problem {
+            pointer: pointer.into(),
+            message: message.into(),
+        });
     }
 }
 
@@ -85,11 +89,20 @@ pub fn message_blocks(blocks: &[Value]) -> Result<(), Refusal> {
     let mut findings = Findings::default();
     check_list(blocks, Surface::Message, "/blocks", 50, &mut findings);
     if !findings.problems.is_empty() {
-        return Err(Refusal { code: "invalid_blocks", problems: findings.problems });
+        return Err(Refusal {
+            code: "invalid_blocks",
+            problems: findings.problems,
+        });
     }
-    let chars: usize = blocks.iter().map(|block| block.to_string().chars().count()).sum();
+    let chars: usize = blocks
+        .iter()
+        .map(|block| block.to_string().chars().count())
+        .sum();
     if chars > MESSAGE_BLOCKS_CHARS_MAX {
-        return Err(Refusal { code: "msg_blocks_too_long", problems: Vec::new() });
+        return Err(Refusal {
+            code: "msg_blocks_too_long",
+            problems: Vec::new(),
+        });
     }
     Ok(())
 }
@@ -99,10 +112,16 @@ pub fn view(view: &Value) -> Result<(), Refusal> {
     let mut findings = Findings::default();
     check_view(view, &mut findings);
     if !findings.problems.is_empty() {
-        return Err(Refusal { code: "invalid_arguments", problems: findings.problems });
+        return Err(Refusal {
+            code: "invalid_arguments",
+            problems: findings.problems,
+        });
     }
     if view.to_string().len() > VIEW_BYTES_MAX {
-        return Err(Refusal { code: "view_too_large", problems: Vec::new() });
+        return Err(Refusal {
+            code: "view_too_large",
+            problems: Vec::new(),
+        });
     }
     Ok(())
 }
@@ -118,7 +137,11 @@ fn check_view(view: &Value, findings: &mut Findings) {
         Some(blocks) => check_list(blocks, surface, "/view/blocks", 100, findings),
         None => findings.add("/view", "missing required field: blocks"),
     }
-    for (key, limit) in [("private_metadata", 3_000), ("callback_id", 255), ("external_id", 255)] {
+    for (key, limit) in [
+        ("private_metadata", 3_000),
+        ("callback_id", 255),
+        ("external_id", 255),
+    ] {
         texts::optional_string(view, key, limit, "/view", findings);
     }
     for key in ["title", "submit", "close"] {
@@ -133,9 +156,13 @@ fn check_view(view: &Value, findings: &mut Findings) {
             text => texts::plain(text, 24, &format!("/view/{key}"), findings),
         }
     }
-    let has_input = blocks.is_some_and(|blocks| blocks.iter().any(|block| block["type"] == "input"));
+    let has_input =
+        blocks.is_some_and(|blocks| blocks.iter().any(|block| block["type"] == "input"));
     if surface == Surface::Modal && has_input && view["submit"].is_null() {
-        findings.add("/view", "missing required field: submit, needed by the input blocks");
+        findings.add(
+            "/view",
+            "missing required field: submit, needed by the input blocks",
+        );
     }
 }
 
@@ -157,10 +184,18 @@ fn check_list(
             && !block_id.is_empty()
             && !block_ids.insert(block_id)
         {
-            findings.add(format!("{at}/block_id"), format!("`block_id` \"{block_id}\" is used twice"));
+            findings.add(
+                format!("{at}/block_id"),
+                format!("`block_id` \"{block_id}\" is used twice"),
+            );
         }
     }
-    if blocks.iter().filter(|block| block["type"] == "table").count() > 1 {
+    if blocks
+        .iter()
+        .filter(|block| block["type"] == "table")
+        .count()
+        > 1
+    {
         findings.add(pointer, "only one table is allowed");
     }
 }

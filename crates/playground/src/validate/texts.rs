@@ -8,7 +8,10 @@ use super::Findings;
 /// A required `plain_text` object.
 pub(super) fn plain(text: &Value, limit: usize, at: &str, findings: &mut Findings) {
     if text["type"] == "mrkdwn" {
-        return findings.add(format!("{at}/type"), "unsupported type: mrkdwn, must be plain_text");
+        return findings.add(
+            format!("{at}/type"),
+            "unsupported type: mrkdwn, must be plain_text",
+        );
     }
     any(text, limit, at, findings);
 }
@@ -21,7 +24,10 @@ pub(super) fn any(text: &Value, limit: usize, at: &str, findings: &mut Findings)
     match text["type"].as_str() {
         Some("plain_text") => {
             if !text["verbatim"].is_null() {
-                findings.add(format!("{at}/verbatim"), "invalid additional property: verbatim");
+                findings.add(
+                    format!("{at}/verbatim"),
+                    "invalid additional property: verbatim",
+                );
             }
         }
         Some("mrkdwn") => {
@@ -29,7 +35,10 @@ pub(super) fn any(text: &Value, limit: usize, at: &str, findings: &mut Findings)
                 findings.add(format!("{at}/emoji"), "invalid additional property: emoji");
             }
         }
-        _ => findings.add(format!("{at}/type"), "unsupported type: must be plain_text or mrkdwn"),
+        _ => findings.add(
+            format!("{at}/type"),
+            "unsupported type: must be plain_text or mrkdwn",
+        ),
     }
     string(text, "text", limit, at, findings);
 }
@@ -62,7 +71,10 @@ pub(super) fn optional_string(
 
 fn length(value: &str, key: &str, limit: usize, at: &str, findings: &mut Findings) {
     if value.chars().count() > limit {
-        findings.add(format!("{at}/{key}"), format!("must be less than {} characters", limit + 1));
+        findings.add(
+            format!("{at}/{key}"),
+            format!("must be less than {} characters", limit + 1),
+        );
     }
 }
 
@@ -99,7 +111,10 @@ pub(super) fn style(owner: &Value, at: &str, findings: &mut Findings) {
     match &owner["style"] {
         Value::Null => {}
         Value::String(style) if style == "primary" || style == "danger" => {}
-        _ => findings.add(format!("{at}/style"), "must be a valid style: primary or danger"),
+        _ => findings.add(
+            format!("{at}/style"),
+            "must be a valid style: primary or danger",
+        ),
     }
 }
 
@@ -156,9 +171,9 @@ pub(super) fn count(
 /// An absolute http(s) address.
 pub(super) fn url(owner: &Value, key: &str, at: &str, findings: &mut Findings) {
     string(owner, key, 3_000, at, findings);
-    let is_web = owner[key]
-        .as_str()
-        .is_none_or(|url| url.is_empty() || url.starts_with("https://") || url.starts_with("http://"));
+    let is_web = owner[key].as_str().is_none_or(|url| {
+        url.is_empty() || url.starts_with("https://") || url.starts_with("http://")
+    });
     if !is_web {
         findings.add(format!("{at}/{key}"), "must be a valid URL");
     }
