@@ -39,7 +39,9 @@ pub(crate) fn of(shared: &Shared, viewer: &Viewer) -> Value {
 }
 
 fn users(state: &State) -> Vec<Value> {
-    let shown = state.users.values().map(|user| {
+    let mut users: Vec<_> = state.users.values().collect();
+    users.sort_by_key(|user| state.rank(&user.id));
+    let shown = users.into_iter().map(|user| {
         json!({
             "id": user.id, "name": user.name, "real_name": user.real_name, "title": user.title,
             "tz": user.tz, "is_bot": user.is_bot, "deleted": user.deleted,
@@ -61,11 +63,13 @@ fn may_see(channel: &Channel, user: &str) -> bool {
 }
 
 fn channels(state: &State, user: &str) -> Vec<Value> {
-    let visible = state
+    let inside = state
         .channels
         .values()
         .filter(|channel| may_see(channel, user));
-    let shown = visible.map(|channel| {
+    let mut visible: Vec<&Channel> = inside.collect();
+    visible.sort_by_key(|channel| state.rank(&channel.id));
+    let shown = visible.into_iter().map(|channel| {
         let last = state.messages.iter().rev().find(|message| {
             message.channel == channel.id && (!message.is_reply() || message.broadcast) && message.user != user
         });

@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub limits: RateLimits,
     pub notices: VecDeque<Notice>,
     pub bot_urls: Vec<String>,
+    /// Ids of people and channels in the order they were seeded, which is how the page lists them.
+    pub order: Vec<String>,
     /// Rotates through the bot's addresses like a load balancer.
     pub next_bot: usize,
     pub bot_reachable: bool,
@@ -62,7 +64,12 @@ impl State {
         let users = std::mem::take(&mut seed.users);
         let channels = std::mem::take(&mut seed.channels);
         let groups = std::mem::take(&mut seed.groups);
+        let order = users.iter().map(|user| user.id.clone());
+        let order = order
+            .chain(channels.iter().map(|channel| channel.id.clone()))
+            .collect();
         Self {
+            order,
             users: users
                 .into_iter()
                 .map(|user| (user.id.clone(), user))
@@ -91,6 +98,14 @@ impl State {
             bot_reachable: false,
             next_notice: 0,
         }
+    }
+
+    /// Where an id stands in lists; later additions come last.
+    pub fn rank(&self, id: &str) -> usize {
+        self.order
+            .iter()
+            .position(|known| known == id)
+            .unwrap_or(usize::MAX)
     }
 
     /// The direct message between the bot and a person, opened if need be.

@@ -153,7 +153,7 @@ function messageRow(message, inChannel) {
       message.ephemeral && h("p", { class: "only-you" }, "👁 Only visible to you"),
       message.is_reply && inChannel && h("p", { class: "only-you" }, "replied to a thread"),
       h("p", { class: "byline" }, h("strong", {}, author.real_name), author.is_bot && h("span", { class: "badge" }, "APP"),
-        author.title && h("span", { class: "title" }, author.title),
+        !author.is_bot && author.title && h("span", { class: "title" }, author.title),
         h("time", { datetime: moment.toISOString(), title: formatDate(moment, "{date_long} {time_secs}", me) }, clock)),
       message.blocks.length ? renderBlocks(message.blocks, context) : h("div", { class: "mrkdwn" }, mrkdwn(message.text, me)),
       message.edited_ts && h("span", { class: "hint" }, " (edited)"),
@@ -293,7 +293,6 @@ function suggest() {
 function drawHints() {
   const list = byId("hints");
   list.hidden = hints.length === 0;
-  box.setAttribute("aria-expanded", String(hints.length > 0));
   list.replaceChildren(...hints.map((hint, index) => h("li", { role: "option", id: `hint-${index}`, "aria-selected": index === hintAt ? "true" : "false",
     onmousedown: (event) => { event.preventDefault(); complete(index); } },
   h("span", { class: "hint-words" }, hint.words, hint.usage && h("span", { class: "hint-usage" }, ` ${hint.usage}`)), h("span", { class: "hint" }, hint.about))));
@@ -363,7 +362,7 @@ byId("clock-form").addEventListener("submit", (event) => {
   if (minutes > 0) attempt(post("clock", { advance_ms: Math.round(minutes * 60000) }));
   byId("clock-minutes").value = "";
 });
-byId("slack-switch").addEventListener("click", () => attempt(post("slack", { on: state.slack_off !== null })));
+byId("slack-switch").addEventListener("click", () => attempt(post("slack", state.slack_off === null ? { on: false, how: byId("outage-kind").value } : { on: true })));
 byId("help-open").addEventListener("click", () => { byId("help").hidden = !byId("help").hidden; localStorage.setItem("help", byId("help").hidden ? "hidden" : "shown"); });
 byId("help-close").addEventListener("click", () => { byId("help").hidden = true; localStorage.setItem("help", "hidden"); byId("help-open").focus(); });
 
@@ -391,12 +390,19 @@ byId("sidebar").addEventListener("keydown", (event) => { if (event.key === "Esca
 
 async function showWire() {
   const journal = await read("journal");
-  const calls = journal.calls.slice(-40).map((call) => ({ at: call.at_ms, words: `bot → Slack  ${call.method}`, result: call.status === null ? "no answer" : call.answer?.ok === false ? call.answer.error : `HTTP ${call.status}`, detail: { args: call.args, answer: call.answer } }));
-  const deliveries = journal.deliveries.slice(-40).map((sent) => ({ at: sent.at_ms, words: `Slack → bot  ${sent.path}`, result: sent.status === null ? sent.answer || "waiting" : `HTTP ${sent.status}`, detail: unfold(sent), delivery: sent.id }));
+  const calls = journal.calls.slice(-40).map((call) => ({ at: call.at_ms, words: `bot → Slack  ${call.method} ${call.args?.channel ?? call.args?.user ?? ""}`, result: call.status === null ? "no answer" : call.answer?.ok === false ? call.answer.error : `HTTP ${call.status}`, detail: { args: call.args, answer: call.answer } }));
+  const deliveries = journal.deliveries.slice(-40).map((sent) => ({ at: sent.at_ms, words: `Slack → bot  ${summary(sent)}`, result: sent.status === null ? sent.answer || "waiting" : `HTTP ${sent.status}`, detail: unfold(sent), delivery: sent.id }));
   const rows = [...calls, ...deliveries].sort((a, b) => b.at - a.at);
   byId("wire-list").replaceChildren(...rows.map((row) => h("li", {},
     h("details", {}, h("summary", {}, h("time", {}, formatDate(new Date(row.at), "{time_secs}", world())), ` ${row.words} `, h("span", { class: "badge" }, row.result)), h("pre", {}, JSON.stringify(row.detail, null, 2))),
     row.delivery !== undefined && h("button", { type: "button", class: "press", onclick: () => attempt(post("redeliver", { delivery: row.delivery }).then(showWire)) }, "Send again"))));
+}
+
+function summary(sent) {
+  const fields = unfold(sent);
+  const who = userOf(fields.user?.id ?? fields.user_id)?.real_name ?? "";
+  if (fields.command) return `${fields.command} ${fields.text}, ${who}`;
+  return `${fields.type} ${fields.actions?.[0]?.action_id ?? fields.view?.callback_id ?? ""}, ${who}`;
 }
 
 function unfold(sent) {

@@ -28,7 +28,13 @@ export function mrkdwn(text, world) {
   String(text ?? "").split(/```/).forEach((part, index, parts) => {
     const fenced = index % 2 === 1 && index < parts.length - 1;
     if (fenced) out.append(h("pre", {}, h("code", {}, unescape(part.replace(/^\n|\n$/g, "")))));
-    else lines(index % 2 === 1 ? "```" + part : part, out, world);
+    else {
+      // A fence stands on its own; the line breaks around it are not shown twice.
+      let words = index % 2 === 1 ? "```" + part : part;
+      if (index > 0 && index % 2 === 0) words = words.replace(/^\n/, "");
+      if (index + 1 < parts.length) words = words.replace(/\n$/, "");
+      if (words) lines(words, out, world);
+    }
   });
   return out;
 }
