@@ -73,6 +73,11 @@ impl ApiClient {
         .await
     }
 
+    /// GETs a path of the page or of its control API.
+    pub async fn fetch(&self, path: &str) -> anyhow::Result<Answer> {
+        crate::http::send("GET", &format!("{}{path}", self.base_url), &[], Vec::new()).await
+    }
+
     /// POSTs JSON to any `http://` address, such as a `response_url`.
     pub async fn post_to(&self, url: &str, body: &Value) -> anyhow::Result<Answer> {
         let headers = [("content-type", "application/json")];
@@ -304,6 +309,13 @@ impl Handle {
     pub fn slack_on(&self) {
         self.shared.state().faults.outage = None;
         self.shared.changed();
+    }
+
+    /// Holds the bot to Slack's rate limits, or not.
+    pub fn set_rate_limits(&self, on: bool) {
+        self.shared
+            .rate_limits
+            .store(on, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Where deliveries go from now on.

@@ -2,6 +2,7 @@
 //! Holds data; the rules live in the modules that extend it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -151,7 +152,7 @@ pub(crate) struct Shared {
     pub clock: MovableClock,
     /// Counts changes a page may want to show.
     pub changes: watch::Sender<u64>,
-    pub rate_limits: bool,
+    pub rate_limits: AtomicBool,
     pub base_url: String,
     pub commands: Vec<crate::CommandHint>,
     pub steps: Vec<String>,
@@ -163,7 +164,7 @@ impl Shared {
             state: Mutex::new(State::new(options.workspace, options.bot_urls)),
             clock,
             changes: watch::Sender::new(0),
-            rate_limits: options.rate_limits,
+            rate_limits: AtomicBool::new(options.rate_limits),
             base_url,
             commands: options.commands,
             steps: options.steps,
@@ -174,6 +175,11 @@ impl Shared {
     pub fn state(&self) -> MutexGuard<'_, State> {
         // Each change is made whole before anything can fail, so a dead thread leaves it usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True while the bot is held to Slack's rate limits.
+    pub fn is_limited(&self) -> bool {
+        self.rate_limits.load(Ordering::Relaxed)
     }
 
     /// Lets the pages know that there is something new.

@@ -737,3 +737,58 @@ async fn raw_post(authority: &str, path: &str, (name, value): (&str, &str)) -> u
     stream.read_to_string(&mut answer).await.unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
+
+#[tokio::test]
+async fn the_page_is_built_in_and_shows_each_person_their_own() {
+    let bot = FakeBot::default();
+    let slack = playground_with(&bot, false).await;
+    let api = slack.api();
+    let page = api.fetch("/").await.unwrap();
+    assert_eq!(page.status, 200);
+    for asset in [
+        "style.css",
+        "app.js",
+        "dom.js",
+        "mrkdwn.js",
+        "blocks.js",
+        "modal.js",
+    ] {
+        let file = api.fetch(&format!("/page/{asset}")).await.unwrap();
+        assert!(file.status == 200 && !file.body.is_empty(), "{asset}");
+    }
+    let args = json!({"channel": "C0RELEASES", "user": "U0RITA", "text": "psst"});
+    assert_eq!(
+        api.post("chat.postEphemeral", &args).await.unwrap().json()["ok"],
+        true
+    );
+    let seen_by = |user: &'static str, channel: &'static str| {
+        let api = slack.api();
+        async move {
+            api.fetch(&format!("/playground/state?user={user}&channel={channel}"))
+                .await
+                .unwrap()
+                .json()
+        }
+    };
+    assert_eq!(
+        seen_by("U0RITA", "C0RELEASES").await["ephemerals"][0]["text"],
+        "psst"
+    );
+    assert_eq!(
+        seen_by("U0PRIYA", "C0RELEASES").await["ephemerals"],
+        json!([])
+    );
+    post_card(&slack).await;
+    assert_eq!(
+        seen_by("U0RITA", "C0RELEASES").await["messages"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        seen_by("U0GUS", "C0RELEASES").await["messages"],
+        json!([]),
+        "a guest outside sees nothing"
+    );
+}

@@ -19,7 +19,7 @@ pub(super) fn post_message(shared: &Shared, args: &Args) -> Outcome {
     let channel = destination(&mut state, args)?;
     may_post(&state, &channel)?;
     let draft = draft(&state, args, &channel)?;
-    if shared.rate_limits {
+    if shared.is_limited() {
         let taken = state.limits.take_post(&channel, Instant::now());
         taken.map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
     }

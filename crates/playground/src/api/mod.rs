@@ -169,7 +169,9 @@ pub(crate) async fn serve(
             Some(retry_after_s),
         ),
     };
-    shared.changed();
+    if method == "respond" || method.starts_with("chat.") || method.starts_with("views.") {
+        shared.changed();
+    }
     match fault {
         Some(Fault::LostAnswer) => {
             note(Some(503), &answer);
@@ -225,7 +227,7 @@ fn run(shared: &Shared, method: &str, args: &Args, token: Option<&str>) -> Outco
             return Err(ApiError::code("invalid_auth"));
         }
     }
-    if shared.rate_limits {
+    if shared.is_limited() {
         let permitted = shared.state().limits.take_call(method, Instant::now());
         permitted.map_err(|retry_after_s| ApiError::RateLimited { retry_after_s })?;
     }

@@ -223,7 +223,11 @@ function showNotices() {
 
 function toast(words) {
   const note = h("div", { class: "toast" }, h("span", {}, "⚠️ ", words), h("button", { type: "button", class: "icon", "aria-label": "Dismiss", onclick: () => note.remove() }, "✕"));
-  byId("toasts").append(note);
+  const toasts = byId("toasts");
+  toasts.append(note);
+  // Shown anew each time, so that it lies above a modal that was opened meanwhile.
+  if (toasts.matches(":popover-open")) toasts.hidePopover();
+  toasts.showPopover();
   setTimeout(() => note.remove(), 12000);
 }
 
