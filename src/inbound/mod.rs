@@ -1,0 +1,216 @@
+//! Turns what Slack has signed into commands, and verdicts into answers. Decides nothing: what is asked goes through
+//! [`crate::handle`], and only active members get any answer but a refusal.
+
+mod clicks;
+mod commands;
+mod forms;
+mod reads;
+
+use crate::handle::{HandleError, Handled, Handler, Order, Verdict};
+use crate::jobs::Outside;
+use crate::people::{KnownPeople, SlackUser};
+use crate::slack::blocks::Rendered;
+use crate::slack::texts;
+use crate::slack::view::Names;
+use domain::case::Case;
+use domain::command::{Actor, Command, Intent};
+use domain::ids::{PersonId, ReleaseKey, ServiceName};
+use domain::intents::authority::{Ask, permit_person};
+use domain::refusal::Refusal;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Slack waits 3 s; whatever is not decided by then was not decided.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
+/// How much of that Slack may take to say who somebody is.
+const FACTS_WITHIN: Duration = Duration::from_millis(1_000);
+
+/// What comes in from Slack.
+pub struct Inbound {
+    /// The path.
+    pub handler: Handler,
+    /// The way out, for forms and private answers.
+    pub outside: Arc<Outside>,
+    /// Slack ids and the log's ids.
+    pub people: Arc<KnownPeople>,
+    /// What is wrong with #releases, as last seen.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+/// A verified request of one person.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who.
+    pub user: SlackUser,
+    /// The id of the signed bytes.
+    pub request: String,
+    /// Until when the answer must be there.
+    pub deadline: Instant,
+    /// Opens a form.
+    pub trigger: Option<String>,
+    /// Takes a private answer later.
+    pub response_url: Option<String>,
+    /// The channel it was asked in.
+    pub channel: Option<String>,
+}
+
+/// What is answered to Slack's request itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Nothing but the acknowledgement.
+    Empty,
+    /// A message that only the asker sees, or a form's `response_action`.
+    Body(Value),
+}
+
+impl Reply {
+    /// A private message.
+    pub fn private(rendered: &Rendered) -> Self {
+        Self::Body(json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks }))
+    }
+
+    fn saved(text: &str) -> Self {
+        serde_json::from_str(text).map_or(Self::Empty, Self::Body)
+    }
+}
+
+impl Inbound {
+    /// What is wrong with #releases, as last seen.
+    pub fn channel_warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether the bot can post to #releases: while there is time, not when the notice is due.
+    pub async fn check_releases_channel(&self) -> Vec<String> {
+        let channel = &self.outside.releases_channel;
+        let mut warnings = Vec::new();
+        match self.outside.slack.channel(channel).await {
+            Ok(facts) => {
+                if facts.is_archived {
+                    warnings.push(format!("#releases ({channel}) is archived; emergency notices can't be posted"));
+                }
+                if !facts.is_member {
+                    warnings.push(format!("the bot is not a member of #releases ({channel}); type /invite @Countersign there"));
+                }
+            }
+            Err(failure) => warnings.push(format!("#releases ({channel}) can't be looked at: {failure}")),
+        }
+        for warning in &warnings {
+            tracing::error!(channel, "{warning}");
+        }
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&warnings);
+        warnings
+    }
+
+    async fn person(&self, user: &SlackUser) -> Result<PersonId, HandleError> {
+        let ids = self.people.ids(std::slice::from_ref(user)).await?;
+        ids.get(user).cloned().ok_or_else(|| HandleError::Broken(anyhow::anyhow!("no id for {user}")))
+    }
+
+    /// The people and, if it exists, the release around a question, without deciding anything.
+    async fn surroundings(&self, person: &PersonId, release: Option<&ReleaseKey>) -> Result<Case, HandleError> {
+        let release = match release {
+            Some(key) => self.handler.release(key).await?.0,
+            None => None,
+        };
+        let service = release.as_ref().map(|release| release.service.clone());
+        let service = service.or_else(|| self.handler.targets.keys().next().cloned());
+        let mut case = Case { release, ..Case::default() };
+        if let Some(service) = service {
+            let wanted = crate::handle::facts::Wanted {
+                people: BTreeSet::from([person.clone()]),
+                holders: false,
+                service,
+                within: FACTS_WITHIN,
+            };
+            case.people = self.handler.people.look_up(&wanted).await?;
+        }
+        Ok(case)
+    }
+
+    /// Whether this person may read at all, or ask for `ask`; guests and outsiders may nothing.
+    async fn permit(&self, asked: &Asked, ask: Ask, release: Option<&ReleaseKey>) -> Result<Result<Case, Rendered>, HandleError> {
+        let person = self.person(&asked.user).await?;
+        let case = self.surroundings(&person, release).await?;
+        let permitted = permit_person(&case, Ask::Read, &person, self.handler.clock.now_ms())
+            .and_then(|()| match ask {
+                Ask::Read => Ok(()),
+                ask => permit_person(&case, ask, &person, self.handler.clock.now_ms()),
+            });
+        match permitted {
+            Ok(()) => Ok(Ok(case)),
+            Err(refusal) => Ok(Err(self.refusal(&case, &refusal, release).await?)),
+        }
+    }
+
+    async fn refusal(&self, case: &Case, refusal: &Refusal, release: Option<&ReleaseKey>) -> Result<Rendered, HandleError> {
+        let mentions = self.handler.mentions(&refusal.people.iter().cloned().collect()).await?;
+        let plain = BTreeMap::new();
+        let names = Names { mentions: &mentions, plain: &plain };
+        Ok(texts::refusal(refusal, case.release.as_ref(), release, &names, self.handler.clock.now_ms()))
+    }
+
+    /// Asks for `intent` in this person's name; the reply is made once and saved with the decision.
+    async fn decide(&self, asked: &Asked, release: &ReleaseKey, service: Option<ServiceName>, intent: Intent) -> Result<Handled, HandleError> {
+        let person = self.person(&asked.user).await?;
+        let mentions = self.mentions_around(release).await?;
+        let now_ms = self.handler.clock.now_ms();
+        let reply = move |verdict: &Verdict<'_>| {
+            let plain = BTreeMap::new();
+            let names = Names { mentions: &mentions, plain: &plain };
+            let rendered = match verdict {
+                Verdict::Done { case, events } => texts::done(case, events, &names, now_ms),
+                Verdict::Refused { case, refusal } => texts::refusal(refusal, case.release.as_ref(), Some(release), &names, now_ms),
+            };
+            json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks }).to_string()
+        };
+        let order = Order {
+            command: Command { actor: Actor::Person(person), release: release.clone(), intent },
+            service,
+            request: Some(asked.request.clone()),
+            settles: None,
+            deadline: asked.deadline,
+            facts_within: FACTS_WITHIN,
+            reply: &reply,
+        };
+        self.handler.handle(order).await
+    }
+
+    /// Everybody whom an answer about this release may name.
+    async fn mentions_around(&self, release: &ReleaseKey) -> Result<BTreeMap<PersonId, String>, HandleError> {
+        Ok(self.handler.scene(release).await?.map(|scene| scene.mentions).unwrap_or_default())
+    }
+
+    /// The answer to a failure of ours: honest about what is known, with an id for the log.
+    fn trouble(&self, asked: &Asked, error: &HandleError) -> Rendered {
+        let id = &asked.request[..12.min(asked.request.len())];
+        match error {
+            HandleError::Unknown(_) => {
+                tracing::error!(request = id, %error, "request {id}: the outcome is not known");
+                texts::outcome_unknown(id)
+            }
+            HandleError::Unavailable(_) | HandleError::Busy => {
+                tracing::warn!(request = id, %error, "request {id} could not be served");
+                texts::unavailable(id)
+            }
+            HandleError::Broken(_) => {
+                tracing::error!(request = id, %error, "request {id} failed");
+                texts::internal_error(id)
+            }
+        }
+    }
+
+    /// Sends a private answer to a click after it was acknowledged. Best effort: the card says the same.
+    fn answer_later(&self, asked: &Asked, body: Value, replace: bool) {
+        let Some(url) = asked.response_url.clone() else { return };
+        let outside = Arc::clone(&self.outside);
+        tokio::spawn(async move {
+            if let Err(failure) = outside.slack.respond(&url, &body, replace).await {
+                tracing::warn!(%failure, "a private answer was not delivered");
+            }
+        });
+    }
+}
