@@ -1,0 +1,3 @@
+//! Slack: what comes in, what goes out, and how it looks.
+
+pub mod client;
