@@ -1,0 +1,10 @@
+//! Everything that people read and type in Slack: requests are verified and parsed, and states are rendered as cards,
+//! questions, forms and answers. Pure functions of data; the client that talks to Slack is a module of its own.
+
+pub mod blocks;
+pub mod buttons;
+pub mod markup;
+pub mod reply_url;
+pub mod time;
+pub mod verify;
+pub mod view;
