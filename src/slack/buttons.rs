@@ -148,9 +148,8 @@ impl ButtonValue {
             return Err(BadValue);
         }
         let value: Self = serde_json::from_str(text).map_err(|_| BadValue)?;
-        let is_view = |view: &String| {
-            (1..=30).contains(&view.len()) && view.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        };
+        let is_view =
+            |view: &String| (1..=30).contains(&view.len()) && view.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if value.view.as_ref().is_none_or(is_view) {
             Ok(value)
         } else {

@@ -20,7 +20,13 @@ fn escaped(c: char) -> (Option<&'static str>, usize) {
 fn clean(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
-        .map(|c| if matches!(c, '\t' | '\r' | '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .map(|c| {
+            if matches!(c, '\t' | '\r' | '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
         .filter(|c| *c == '\n' || !c.is_control())
         .filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
         .collect()
@@ -44,7 +50,12 @@ pub fn quoted(text: &str, room: usize, empty: &str) -> String {
     }
     // A quotation of hundreds of empty lines would push everything else off the screen.
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let shown = lines.iter().take(30).map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n");
+    let shown = lines
+        .iter()
+        .take(30)
+        .map(|line| format!("> {line}"))
+        .collect::<Vec<_>>()
+        .join("\n");
     match lines.len().saturating_sub(30) {
         0 => shown,
         more => format!("{shown}\n> … ({more} more lines)"),

@@ -3,8 +3,18 @@
 
 pub mod blocks;
 pub mod buttons;
+pub mod cards;
+pub mod form;
+pub mod gates;
 pub mod markup;
+pub mod modals;
+pub mod nearest;
+pub mod parse;
+pub mod payload;
 pub mod reply_url;
+pub mod state;
 pub mod time;
+pub mod tokens;
+pub mod verbs;
 pub mod verify;
 pub mod view;

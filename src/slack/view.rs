@@ -109,7 +109,11 @@ impl View<'_> {
     /// The gates that hold the start and that somebody or something can still meet; "wrong status" only repeats them.
     pub fn holding(&self) -> Vec<&Gate> {
         let holding: Vec<&Gate> = self.gates.iter().filter(|gate| gate.holds_start()).collect();
-        let real: Vec<&Gate> = holding.iter().copied().filter(|gate| gate.detail != Detail::WrongStatus).collect();
+        let real: Vec<&Gate> = holding
+            .iter()
+            .copied()
+            .filter(|gate| gate.detail != Detail::WrongStatus)
+            .collect();
         if real.is_empty() { holding } else { real }
     }
 
