@@ -11,6 +11,8 @@ pub mod modals;
 pub mod nearest;
 pub mod parse;
 pub mod payload;
+pub mod question;
+pub mod releases;
 pub mod reply_url;
 pub mod state;
 pub mod time;
