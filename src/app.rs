@@ -21,7 +21,7 @@ use domain::case::Target;
 use domain::ids::ServiceName;
 use domain::policy::Policy;
 use domain::role::Role;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -331,6 +331,3 @@ fn redactor(config: &Config) -> Redactor {
     };
     Redactor::new(secrets.into_iter().chain(others).flatten().chain(database).map(config::Secret::expose))
 }
-
-/// Names by Slack user id, for mails and pages.
-pub type Names = HashMap<String, String>;

@@ -35,8 +35,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn hints() -> Vec<CommandHint> {
-    crate::slack::parse::VERBS
-        .iter()
+    crate::slack::verbs::available()
         .map(|verb| CommandHint::new(&format!("/release {}", verb.name), verb.usage, verb.help))
         .collect()
 }

@@ -4,7 +4,7 @@ use super::Surface;
 use crate::inbound::{ANSWER_WITHIN, Asked, Reply};
 use crate::people::SlackUser;
 use crate::slack::payload::{Elsewhere, Interaction, InteractionKind, PayloadError, SlashCommand, Workspace};
-use crate::slack::texts;
+use crate::slack::texts::refusal::outsider;
 use crate::slack::verify::verify;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -79,7 +79,7 @@ impl Surface {
             channel: command.channel_id.clone(),
         };
         if elsewhere {
-            return Ok(reply(Reply::private(&texts::outsider())));
+            return Ok(reply(Reply::private(&outsider())));
         }
         let inbound = Arc::clone(&self.inbound);
         // In a task of its own: Slack hanging up must not cut a decision in half.

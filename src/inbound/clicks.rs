@@ -6,7 +6,7 @@ use crate::handle::{HandleError, Handled};
 use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::modals;
 use crate::slack::payload::Click;
-use crate::slack::texts;
+use crate::slack::texts::replies;
 use domain::command::Intent;
 use domain::digest::PrivateText;
 use domain::refusal::Cause;
@@ -21,7 +21,7 @@ impl Inbound {
         let Some(action) = click.actions.first() else { return Reply::Empty };
         let value = action.value.as_deref().map(ButtonValue::parse);
         let (Some(id), Some(Ok(value))) = (ActionId::parse(&action.action_id), value) else {
-            self.answer_later(asked, private(&texts::stale_button()), false);
+            self.answer_later(asked, private(&replies::unreadable()), false);
             return Reply::Empty;
         };
         match self.clicked(asked, click, id, value).await {
@@ -40,7 +40,7 @@ impl Inbound {
             ActionId::Deploy => Intent::Deploy,
             ActionId::Stop => Intent::StopDeployment,
             ActionId::Settle(choice) => {
-                let Some(attempt) = attempt else { return Ok(Some(private(&texts::stale_button()))) };
+                let Some(attempt) = attempt else { return Ok(Some(private(&replies::unreadable()))) };
                 Intent::Settle { attempt, choice }
             }
             ActionId::Why => return Ok(body(self.why(asked, &key).await?)),
@@ -82,7 +82,7 @@ impl Inbound {
                 return;
             }
             if matches!(known, Ok(None)) {
-                let text = texts::retired_copy();
+                let text = replies::unreadable();
                 if let Err(failure) = outside.slack.update(&channel, &ts, &text.text, &text.blocks).await {
                     tracing::warn!(%failure, "an older copy of a message could not be retired");
                 }

@@ -6,7 +6,7 @@ use crate::handle::HandleError;
 use crate::slack::modals;
 use crate::slack::parse::{Known, Typed, parse};
 use crate::slack::payload::SlashCommand;
-use crate::slack::texts;
+use crate::slack::texts::help;
 use domain::command::Intent;
 use domain::ids::{ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
@@ -24,9 +24,9 @@ impl Inbound {
 
     async fn typed(&self, asked: &Asked, typed: Typed) -> Result<Reply, HandleError> {
         match typed {
-            Typed::Help { topic } => self.if_member(asked, texts::help(topic)).await,
-            Typed::NotYet { verb } => self.if_member(asked, texts::not_yet(verb)).await,
-            Typed::Mistyped(mistyped) => self.if_member(asked, texts::mistyped(&mistyped)).await,
+            Typed::Help { topic } => self.if_member(asked, help::help(topic)).await,
+            Typed::NotYet { verb } => self.if_member(asked, help::not_yet(verb)).await,
+            Typed::Mistyped(mistyped) => self.if_member(asked, help::mistyped(&mistyped)).await,
             Typed::Status { key: Some(key) } => self.status(asked, &key).await,
             Typed::Status { key: None } => self.list(asked, None).await,
             Typed::List { service } => self.list(asked, service.as_ref()).await,
@@ -72,7 +72,7 @@ impl Inbound {
     async fn order(&self, asked: &Asked, key: &ReleaseKey, intent: Intent) -> Result<Reply, HandleError> {
         if self.handler.release(key).await?.0.is_none() {
             return match self.permit(asked, Ask::Read, None).await? {
-                Ok(_) => self.no_such(key).await,
+                Ok(_) => self.no_such(asked, key).await,
                 Err(refusal) => Ok(Reply::private(&refusal)),
             };
         }

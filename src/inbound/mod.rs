@@ -10,13 +10,15 @@ use crate::handle::{HandleError, Handled, Handler, Order, Verdict};
 use crate::jobs::Outside;
 use crate::people::{KnownPeople, SlackUser};
 use crate::slack::blocks::Rendered;
-use crate::slack::texts;
-use crate::slack::view::Names;
+use crate::slack::texts::{self, refusal::Attempted};
+use crate::slack::view::{Names, View};
+use crate::store::Texts;
 use domain::case::Case;
 use domain::command::{Actor, Command, Intent};
 use domain::ids::{PersonId, ReleaseKey, ServiceName};
 use domain::intents::authority::{Ask, permit_person};
-use domain::refusal::Refusal;
+use domain::refusal::{Cause, Refusal};
+use domain::rules::gates::{Moment, gates};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,9 @@ use tokio::time::Instant;
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How much of that Slack may take to say who somebody is.
 const FACTS_WITHIN: Duration = Duration::from_millis(1_000);
+
+/// How many keys a "did you mean" is chosen from.
+const KNOWN_MAX: u32 = 200;
 
 /// What comes in from Slack.
 pub struct Inbound {
@@ -57,6 +62,11 @@ pub struct Asked {
     pub channel: Option<String>,
 }
 
+/// A message that only one person sees.
+fn private_message(rendered: &Rendered) -> Value {
+    json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks })
+}
+
 /// What is answered to Slack's request itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
@@ -69,7 +79,7 @@ pub enum Reply {
 impl Reply {
     /// A private message.
     pub fn private(rendered: &Rendered) -> Self {
-        Self::Body(json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks }))
+        Self::Body(private_message(rendered))
     }
 
     fn saved(text: &str) -> Self {
@@ -142,33 +152,48 @@ impl Inbound {
             });
         match permitted {
             Ok(()) => Ok(Ok(case)),
-            Err(refusal) => Ok(Err(self.refusal(&case, &refusal, release).await?)),
+            Err(refusal) => Ok(Err(self.refusal(ask, &case, &refusal, release).await?)),
         }
     }
 
-    async fn refusal(&self, case: &Case, refusal: &Refusal, release: Option<&ReleaseKey>) -> Result<Rendered, HandleError> {
+    async fn refusal(&self, ask: Ask, case: &Case, refusal: &Refusal, key: Option<&ReleaseKey>) -> Result<Rendered, HandleError> {
         let mentions = self.handler.mentions(&refusal.people.iter().cloned().collect()).await?;
-        let plain = BTreeMap::new();
-        let names = Names { mentions: &mentions, plain: &plain };
-        Ok(texts::refusal(refusal, case.release.as_ref(), release, &names, self.handler.clock.now_ms()))
+        let plain = self.handler.plain(&mentions);
+        let known = self.known_keys(refusal).await?;
+        Ok(texts::refusal::refusal(refusal, &Attempted {
+            ask,
+            key,
+            release: case.release.as_ref(),
+            names: Names { mentions: &mentions, plain: &plain },
+            texts: &BTreeMap::new(),
+            known: &known,
+            time_zone: "UTC",
+        }))
+    }
+
+    /// Keys for "did you mean", read only where they are of use.
+    async fn known_keys(&self, refusal: &Refusal) -> Result<Vec<ReleaseKey>, HandleError> {
+        if refusal.cause != Cause::NoSuchRelease {
+            return Ok(Vec::new());
+        }
+        let rows = self.handler.store.list("release/", None, &[], KNOWN_MAX).await?;
+        Ok(rows.iter().filter_map(|row| ReleaseKey::new(row.stream.strip_prefix("release/")?).ok()).collect())
     }
 
     /// Asks for `intent` in this person's name; the reply is made once and saved with the decision.
-    async fn decide(&self, asked: &Asked, release: &ReleaseKey, service: Option<ServiceName>, intent: Intent) -> Result<Handled, HandleError> {
+    async fn decide(&self, asked: &Asked, key: &ReleaseKey, service: Option<ServiceName>, intent: Intent) -> Result<Handled, HandleError> {
         let person = self.person(&asked.user).await?;
-        let mentions = self.mentions_around(release).await?;
-        let now_ms = self.handler.clock.now_ms();
-        let reply = move |verdict: &Verdict<'_>| {
-            let plain = BTreeMap::new();
+        let scene = self.handler.scene(key).await?;
+        let (mut mentions, mut words) = scene.map(|scene| (scene.mentions, scene.texts)).unwrap_or_default();
+        mentions.insert(person.clone(), asked.user.as_str().to_owned());
+        words.extend(intent.texts().into_iter().map(|text| (text.commitment(), text.value.clone())));
+        let plain = self.handler.plain(&mentions);
+        let reply = |verdict: &Verdict<'_>| {
             let names = Names { mentions: &mentions, plain: &plain };
-            let rendered = match verdict {
-                Verdict::Done { case, events } => texts::done(case, events, &names, now_ms),
-                Verdict::Refused { case, refusal } => texts::refusal(refusal, case.release.as_ref(), Some(release), &names, now_ms),
-            };
-            json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks }).to_string()
+            private_message(&self.answer(verdict, key, names, &words)).to_string()
         };
         let order = Order {
-            command: Command { actor: Actor::Person(person), release: release.clone(), intent },
+            command: Command { actor: Actor::Person(person), release: key.clone(), intent },
             service,
             request: Some(asked.request.clone()),
             settles: None,
@@ -179,9 +204,36 @@ impl Inbound {
         self.handler.handle(order).await
     }
 
-    /// Everybody whom an answer about this release may name.
-    async fn mentions_around(&self, release: &ReleaseKey) -> Result<BTreeMap<PersonId, String>, HandleError> {
-        Ok(self.handler.scene(release).await?.map(|scene| scene.mentions).unwrap_or_default())
+    fn answer(&self, verdict: &Verdict<'_>, key: &ReleaseKey, names: Names<'_>, words: &Texts) -> Rendered {
+        let now_ms = self.handler.clock.now_ms();
+        match verdict {
+            Verdict::Done { case, events } => {
+                let Some(release) = &case.release else { return texts::replies::duplicate(Some(key)) };
+                let gates = gates(case, &self.handler.policy, now_ms, Moment::Overview);
+                let view = View {
+                    release,
+                    version: 0,
+                    gates: &gates,
+                    names,
+                    texts: words,
+                    service: &case.service,
+                    policy: &self.handler.policy,
+                    now_ms,
+                    dead_jobs: 0,
+                    can_have_buttons: true,
+                };
+                texts::replies::done(&view, events)
+            }
+            Verdict::Refused { case, ask, refusal } => texts::refusal::refusal(refusal, &Attempted {
+                ask: *ask,
+                key: Some(key),
+                release: case.release.as_ref(),
+                names,
+                texts: words,
+                known: &[],
+                time_zone: "UTC",
+            }),
+        }
     }
 
     /// The answer to a failure of ours: honest about what is known, with an id for the log.
@@ -190,15 +242,15 @@ impl Inbound {
         match error {
             HandleError::Unknown(_) => {
                 tracing::error!(request = id, %error, "request {id}: the outcome is not known");
-                texts::outcome_unknown(id)
+                texts::replies::not_known_yet(None)
             }
             HandleError::Unavailable(_) | HandleError::Busy => {
                 tracing::warn!(request = id, %error, "request {id} could not be served");
-                texts::unavailable(id)
+                texts::replies::internal_error(id)
             }
             HandleError::Broken(_) => {
                 tracing::error!(request = id, %error, "request {id} failed");
-                texts::internal_error(id)
+                texts::replies::internal_error(id)
             }
         }
     }

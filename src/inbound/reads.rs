@@ -2,13 +2,16 @@
 
 use super::{Asked, Inbound, Reply};
 use crate::handle::HandleError;
-use crate::slack::texts;
+use crate::slack::texts::lists::{self, AuditLine};
 use crate::slack::view::Names;
+use domain::command::Actor;
 use domain::event::Event;
 use domain::ids::{PersonId, ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
+use domain::refusal::{Cause, Refusal};
 use domain::release::Release;
-use std::collections::{BTreeMap, BTreeSet};
+use domain::rule::Rule;
+use std::collections::BTreeSet;
 
 /// Lines that a list shows in Slack; the rest is counted.
 const LIST_MAX: u32 = 20;
@@ -17,11 +20,11 @@ const AUDIT_MAX: usize = 30;
 
 impl Inbound {
     pub(super) async fn status(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
-        self.about(asked, key, |view| texts::status(view)).await
+        self.about(asked, key, lists::status).await
     }
 
     pub(super) async fn why(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
-        self.about(asked, key, |view| texts::why(view)).await
+        self.about(asked, key, lists::why).await
     }
 
     async fn about(
@@ -33,7 +36,7 @@ impl Inbound {
         if let Err(refusal) = self.permit(asked, Ask::Read, Some(key)).await? {
             return Ok(Reply::private(&refusal));
         }
-        let Some(scene) = self.handler.scene(key).await? else { return self.no_such(key).await };
+        let Some(scene) = self.handler.scene(key).await? else { return self.no_such(asked, key).await };
         let view = scene.view(&self.handler, true);
         Ok(view.map_or(Reply::Empty, |view| Reply::private(&render(&view))))
     }
@@ -42,11 +45,13 @@ impl Inbound {
         if let Err(refusal) = self.permit(asked, Ask::Read, None).await? {
             return Ok(Reply::private(&refusal));
         }
-        let service = service.map(ServiceName::as_str);
         let open = ["drafted", "asking", "approved", "queued", "deploying", "interrupted", "rejected"];
-        let rows = self.handler.store.list("release/", service, &open, LIST_MAX).await?;
+        let rows = self.handler.store.list("release/", service.map(ServiceName::as_str), &open, LIST_MAX).await?;
         let releases: Vec<Release> = rows.iter().filter_map(|row| serde_json::from_str(&row.state).ok()).collect();
-        Ok(Reply::private(&texts::list(&releases, service)))
+        let releases: Vec<&Release> = releases.iter().collect();
+        let services: Vec<ServiceName> = self.handler.targets.keys().cloned().collect();
+        let dead_jobs = self.handler.store.dead_jobs(None).await?.len();
+        Ok(Reply::private(&lists::list(&releases, service, &services, dead_jobs)))
     }
 
     pub(super) async fn audit(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
@@ -56,26 +61,36 @@ impl Inbound {
         let mut entries = self.handler.store.entries_of(&key.stream()).await?;
         entries.extend(self.handler.store.entries_of(&format!("refused/{key}")).await?);
         entries.sort_by_key(|entry| entry.position);
-        let Some((Some(release), _)) = Some(self.handler.release(key).await?) else { return self.no_such(key).await };
-        let mut lines = Vec::new();
+        let (Some(release), _) = self.handler.release(key).await? else { return self.no_such(asked, key).await };
+        let mut shown = Vec::new();
         let mut people = BTreeSet::new();
         for sealed in entries.iter().rev().take(AUDIT_MAX).rev() {
             let Ok(entry) = sealed.open() else { continue };
             let Ok(event) = serde_json::from_value::<Event>(entry.event) else { continue };
-            let actor = PersonId::new(entry.actor).ok();
-            people.extend(actor.clone());
-            lines.push(texts::AuditLine { position: sealed.position, at_ms: entry.decided_ms, actor, event });
+            let actor = PersonId::new(entry.actor).map_or(Actor::Countersign, Actor::Person);
+            if let Actor::Person(person) = &actor {
+                people.insert(person.clone());
+            }
+            shown.push((sealed.position, entry.decided_ms, actor, event));
         }
-        let mentions = self.handler.mentions(&people).await?;
-        let plain = BTreeMap::new();
+        let mut mentions = self.handler.mentions(&people).await?;
+        if let Some(scene) = self.handler.scene(key).await? {
+            mentions.extend(scene.mentions);
+        }
+        let plain = self.handler.plain(&mentions);
         let names = Names { mentions: &mentions, plain: &plain };
-        Ok(Reply::private(&texts::audit(&release, &lines, entries.len(), &names)))
+        let lines: Vec<AuditLine<'_>> = shown
+            .iter()
+            .map(|(position, at_ms, actor, event)| AuditLine { position: *position, at_ms: *at_ms, actor, event })
+            .collect();
+        let head = entries.last().map_or("", |entry| entry.hash.as_str());
+        Ok(Reply::private(&lists::audit(&release, names, &lines, entries.len(), head)))
     }
 
-    pub(super) async fn no_such(&self, key: &ReleaseKey) -> Result<Reply, HandleError> {
-        let rows = self.handler.store.list("release/", None, &[], 200).await?;
-        let known: Vec<ReleaseKey> =
-            rows.iter().filter_map(|row| ReleaseKey::new(row.stream.strip_prefix("release/")?).ok()).collect();
-        Ok(Reply::private(&texts::no_such_release(key, &known)))
+    pub(super) async fn no_such(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
+        let refusal = Refusal::new(Rule::RolesCommands, Cause::NoSuchRelease);
+        let person = self.person(&asked.user).await?;
+        let case = self.surroundings(&person, None).await?;
+        Ok(Reply::private(&self.refusal(Ask::Read, &case, &refusal, Some(key)).await?))
     }
 }
