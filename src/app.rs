@@ -24,7 +24,7 @@ use domain::role::Role;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -106,7 +106,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         handler: handler.clone(),
         outside: Arc::clone(&outside),
         people,
-        warnings: Mutex::new(Vec::new()),
+        warnings: Arc::default(),
     });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();

@@ -1,16 +1,16 @@
 //! Clicks: a button carries ids and the view that it stood in; everything else is looked up.
 
-use super::{Asked, Inbound, Reply};
+use super::{Asked, Inbound, Reply, private_message};
 use crate::fresh;
 use crate::handle::{HandleError, Handled};
 use crate::slack::buttons::{ActionId, ButtonValue};
-use crate::slack::modals;
+use crate::slack::modals::Form;
 use crate::slack::payload::Click;
 use crate::slack::texts::replies;
 use domain::command::Intent;
 use domain::digest::PrivateText;
 use domain::refusal::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// How much of a clicked message is kept as what the signer saw, in characters.
 const SEEN_MAX_CHARS: usize = 12_000;
@@ -21,39 +21,36 @@ impl Inbound {
         let Some(action) = click.actions.first() else { return Reply::Empty };
         let value = action.value.as_deref().map(ButtonValue::parse);
         let (Some(id), Some(Ok(value))) = (ActionId::parse(&action.action_id), value) else {
-            self.answer_later(asked, private(&replies::unreadable()), false);
+            self.answer_later(asked, private_message(&replies::unreadable()), false);
             return Reply::Empty;
         };
         match self.clicked(asked, click, id, value).await {
             Ok(Some(body)) => self.answer_later(asked, body, click.is_ephemeral),
             Ok(None) => {}
-            Err(error) => self.answer_later(asked, private(&self.trouble(asked, &error)), false),
+            Err(error) => self.answer_later(asked, private_message(&self.trouble(asked, &error)), false),
         }
         Reply::Empty
     }
 
     async fn clicked(&self, asked: &Asked, click: &Click, id: ActionId, value: ButtonValue) -> Result<Option<Value>, HandleError> {
-        let ButtonValue { release: key, role, view, attempt } = value;
+        let ButtonValue { release: key, role, view, attempt } = value.clone();
         let intent = match id {
             ActionId::Approve => Intent::SignOff { role, view, seen: seen(click) },
             ActionId::ChooseRole(role) => Intent::SignOff { role: Some(role), view, seen: seen(click) },
             ActionId::Deploy => Intent::Deploy,
             ActionId::Stop => Intent::StopDeployment,
             ActionId::Settle(choice) => {
-                let Some(attempt) = attempt else { return Ok(Some(private(&replies::unreadable()))) };
+                let Some(attempt) = attempt else { return Ok(Some(private_message(&replies::unreadable()))) };
                 Intent::Settle { attempt, choice }
             }
             ActionId::Why => return Ok(body(self.why(asked, &key).await?)),
-            ActionId::Reject => return self.opened(self.open_reason(asked, &key, modals::Reason::Reject, role, view).await?),
+            ActionId::Reject => return Ok(body(self.open_reason(asked, Form::Reject, value).await?)),
             ActionId::ChooseRoleToReject(role) => {
-                return self.opened(self.open_reason(asked, &key, modals::Reason::Reject, Some(role), view).await?);
+                return Ok(body(self.open_reason(asked, Form::Reject, value.as_role(role)).await?));
             }
-            ActionId::Withdraw => return self.opened(self.open_reason(asked, &key, modals::Reason::Withdraw, None, None).await?),
-            ActionId::Cancel => return self.opened(self.open_reason(asked, &key, modals::Reason::Cancel, None, None).await?),
-            ActionId::EditPlan => {
-                let start = modals::PlanStart { key: Some(key), service: None, version: None };
-                return self.opened(self.open_plan(asked, start).await?);
-            }
+            ActionId::Withdraw => return Ok(body(self.open_reason(asked, Form::Withdraw, value).await?)),
+            ActionId::Cancel => return Ok(body(self.open_reason(asked, Form::Cancel, value).await?)),
+            ActionId::EditPlan => return Ok(body(self.open_plan(asked, Some(key), None, None).await?)),
         };
         let handled = self.decide(asked, &key, None, intent).await?;
         self.retire_stray_copy(click, &handled);
@@ -62,11 +59,6 @@ impl Inbound {
             Handled::Duplicate { .. } => None,
             handled => serde_json::from_str(handled.reply()).ok(),
         })
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like the other steps")]
-    fn opened(&self, reply: Reply) -> Result<Option<Value>, HandleError> {
-        Ok(body(reply))
     }
 
     /// A click on a message that we don't know as the one we keep: an older copy, left by an unknown outcome. It loses
@@ -98,10 +90,6 @@ fn seen(click: &Click) -> Option<PrivateText> {
     let blocks = message.get("blocks").map(Value::to_string).unwrap_or_default();
     let seen: String = format!("{text}\n{blocks}").chars().take(SEEN_MAX_CHARS).collect();
     Some(fresh::private_text(seen))
-}
-
-fn private(rendered: &crate::slack::blocks::Rendered) -> Value {
-    json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks })
 }
 
 fn body(reply: Reply) -> Option<Value> {

@@ -3,7 +3,8 @@
 use super::{Asked, Inbound, Reply};
 use crate::fresh;
 use crate::handle::HandleError;
-use crate::slack::modals;
+use crate::slack::buttons::ButtonValue;
+use crate::slack::modals::Form;
 use crate::slack::parse::{Known, Typed, parse};
 use crate::slack::payload::SlashCommand;
 use crate::slack::texts::help;
@@ -33,10 +34,10 @@ impl Inbound {
             Typed::Why { key } => self.why(asked, &key).await,
             Typed::Audit { key } => self.audit(asked, &key).await,
             Typed::Plan { key, service, version } => {
-                self.open_plan(asked, modals::PlanStart { key, service, version }).await
+                self.open_plan(asked, key, service, version).await
             }
             Typed::Hotfix { service, version } => {
-                self.open_hotfix(asked, modals::HotfixStart { service, version }).await
+                self.open_hotfix(asked, service, version).await
             }
             Typed::Approve { key, role } => {
                 let seen = self.seen_when_typed(&key).await?;
@@ -46,7 +47,10 @@ impl Inbound {
                 let reason = fresh::private_text(reason);
                 self.order(asked, &key, Intent::Reject { role: None, view: None, reason }).await
             }
-            Typed::Reject { key, reason: None } => self.open_reason(asked, &key, modals::Reason::Reject, None, None).await,
+            Typed::Reject { key, reason: None } => {
+                let value = ButtonValue { release: key, role: None, view: None, attempt: None };
+                self.open_reason(asked, Form::Reject, value).await
+            }
             Typed::Withdraw { key, reason } => {
                 let reason = reason.map(fresh::private_text);
                 self.order(asked, &key, Intent::Withdraw { reason }).await

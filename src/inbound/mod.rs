@@ -42,7 +42,7 @@ pub struct Inbound {
     /// Slack ids and the log's ids.
     pub people: Arc<KnownPeople>,
     /// What is wrong with #releases, as last seen.
-    pub warnings: Mutex<Vec<String>>,
+    pub warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// A verified request of one person.
@@ -60,6 +60,27 @@ pub struct Asked {
     pub response_url: Option<String>,
     /// The channel it was asked in.
     pub channel: Option<String>,
+}
+
+async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -> Vec<String> {
+    let channel = &outside.releases_channel;
+    let mut warnings = Vec::new();
+    match outside.slack.channel(channel).await {
+        Ok(facts) => {
+            if facts.is_archived {
+                warnings.push(format!("#releases ({channel}) is archived; emergency notices can't be posted"));
+            }
+            if !facts.is_member {
+                warnings.push(format!("the bot is not a member of #releases ({channel}); type /invite @Countersign there"));
+            }
+        }
+        Err(failure) => warnings.push(format!("#releases ({channel}) can't be looked at: {failure}")),
+    }
+    for warning in &warnings {
+        tracing::error!(channel, "{warning}");
+    }
+    known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&warnings);
+    warnings
 }
 
 /// A message that only one person sees.
@@ -94,25 +115,13 @@ impl Inbound {
     }
 
     /// Looks whether the bot can post to #releases: while there is time, not when the notice is due.
-    pub async fn check_releases_channel(&self) -> Vec<String> {
-        let channel = &self.outside.releases_channel;
-        let mut warnings = Vec::new();
-        match self.outside.slack.channel(channel).await {
-            Ok(facts) => {
-                if facts.is_archived {
-                    warnings.push(format!("#releases ({channel}) is archived; emergency notices can't be posted"));
-                }
-                if !facts.is_member {
-                    warnings.push(format!("the bot is not a member of #releases ({channel}); type /invite @Countersign there"));
-                }
-            }
-            Err(failure) => warnings.push(format!("#releases ({channel}) can't be looked at: {failure}")),
-        }
-        for warning in &warnings {
-            tracing::error!(channel, "{warning}");
-        }
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&warnings);
-        warnings
+    pub async fn check_releases_channel(&self) {
+        check_releases_channel(&self.outside, &self.warnings).await;
+    }
+
+    /// Tells a person of another workspace that this is not theirs.
+    pub fn turn_away(&self, asked: &Asked) {
+        self.answer_later(asked, private_message(&texts::refusal::outsider()), false);
     }
 
     async fn person(&self, user: &SlackUser) -> Result<PersonId, HandleError> {
