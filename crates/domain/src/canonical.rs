@@ -117,10 +117,7 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_by_utf16_and_control_characters_escaped() {
-        check(
-            &json!({"b": 1, "a": [true, null, -7]}),
-            r#"{"a":[true,null,-7],"b":1}"#,
-        );
+        check(&json!({"b": 1, "a": [true, null, -7]}), r#"{"a":[true,null,-7],"b":1}"#);
         // The sample of RFC 8785, section 3.2.3, without its floats.
         check(
             &json!({"\u{20ac}": "Euro Sign", "\r": "Carriage Return", "\u{fb33}": "Hebrew Letter Dalet With Dagesh",
@@ -128,23 +125,14 @@ mod tests {
             "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u{80}\":\"Control\",\"\u{f6}\":\"Latin Small Letter O With Diaeresis\",\
              \"\u{20ac}\":\"Euro Sign\",\"\u{1f600}\":\"Emoji: Grinning Face\",\"\u{fb33}\":\"Hebrew Letter Dalet With Dagesh\"}",
         );
-        check(
-            &json!("\u{1}\u{8}\n\"\\\u{7f}"),
-            "\"\\u0001\\b\\n\\\"\\\\\u{7f}\"",
-        );
+        check(&json!("\u{1}\u{8}\n\"\\\u{7f}"), "\"\\u0001\\b\\n\\\"\\\\\u{7f}\"");
     }
 
     #[test]
     fn what_other_readers_could_misread_is_refused() {
         assert_eq!(to_bytes(&json!(1.5)), Err(NotCanonical::Float));
-        assert_eq!(
-            to_bytes(&json!(u64::MAX)),
-            Err(NotCanonical::IntegerTooLarge)
-        );
-        assert_eq!(
-            to_bytes(&json!(INTEGER_MAX + 1)),
-            Err(NotCanonical::IntegerTooLarge)
-        );
+        assert_eq!(to_bytes(&json!(u64::MAX)), Err(NotCanonical::IntegerTooLarge));
+        assert_eq!(to_bytes(&json!(INTEGER_MAX + 1)), Err(NotCanonical::IntegerTooLarge));
         let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
         assert_eq!(to_bytes(&deep), Err(NotCanonical::TooDeep));
     }

@@ -30,9 +30,7 @@ impl TryFrom<String> for Digest {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let is_hex = text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let is_hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if text.len() == 64 && is_hex {
             Ok(Self(text))
         } else {
@@ -119,14 +117,8 @@ mod tests {
             value: value.to_owned(),
         };
         let one = text("aa", "card payments fail");
-        assert_ne!(
-            one.commitment(),
-            text("ab", "card payments fail").commitment()
-        );
-        assert_ne!(
-            one.commitment(),
-            text("aa", "card payments fai").commitment()
-        );
+        assert_ne!(one.commitment(), text("ab", "card payments fail").commitment());
+        assert_ne!(one.commitment(), text("aa", "card payments fai").commitment());
         assert!(!format!("{one:?}").contains("payments"));
     }
 }

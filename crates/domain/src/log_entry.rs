@@ -144,11 +144,7 @@ fn bytes_of(entry: &Entry) -> Result<String, NotCanonical> {
 ///
 /// # Errors
 /// A draft without a canonical form; nothing is chained then.
-pub fn seal(
-    head: &Head,
-    drafts: &[Draft],
-    now_ms: i64,
-) -> Result<(Vec<Sealed>, Head), NotCanonical> {
+pub fn seal(head: &Head, drafts: &[Draft], now_ms: i64) -> Result<(Vec<Sealed>, Head), NotCanonical> {
     let mut head = head.clone();
     let mut sealed = Vec::with_capacity(drafts.len());
     for draft in drafts {
@@ -384,10 +380,7 @@ mod tests {
         );
         check(|e| drop(e.remove(1)), Err((2, BreakKind::Missing)));
         check(|e| e.swap(1, 2), Err((2, BreakKind::Missing)));
-        check(
-            |e| e.insert(2, e[1].clone()),
-            Err((3, BreakKind::OutOfOrder)),
-        );
+        check(|e| e.insert(2, e[1].clone()), Err((3, BreakKind::OutOfOrder)));
         check(|e| drop(e.pop()), Err((4, BreakKind::Truncated)));
         check(
             |e| rehash(&mut e[1], |i| i.actor = "p-2".to_owned()),
@@ -405,10 +398,7 @@ mod tests {
             |e| rehash(&mut e[1], |i| i.logged_ms = 1),
             Err((2, BreakKind::ClockRegressed)),
         );
-        check(
-            |e| rehash(&mut e[2], |i| i.version = 3),
-            Err((3, BreakKind::StreamGap)),
-        );
+        check(|e| rehash(&mut e[2], |i| i.version = 3), Err((3, BreakKind::StreamGap)));
         check(
             |e| rehash(&mut e[2], |i| i.format = 99),
             Err((3, BreakKind::Unreadable)),

@@ -1,0 +1,51 @@
+//! The clock of `emergency.notice`: met, escalated or recorded as breached, never silently missed.
+
+use crate::decide::Draft;
+use crate::event::{Event, NoticeStep};
+use crate::refusal::{Cause, Refusal};
+use crate::release::{AttemptNumber, Notice};
+use crate::rule::Rule;
+
+/// The notice was read back in #releases.
+pub(crate) fn posted(draft: &mut Draft<'_>, number: AttemptNumber, channel: &str, ts: &str) -> Result<(), Refusal> {
+    if notice(draft, number)?.posted_ms.is_none() {
+        let event = Event::NoticePosted {
+            attempt: number,
+            channel: channel.to_owned(),
+            ts: ts.to_owned(),
+            verified_ms: draft.now_ms,
+        };
+        draft.record(event);
+    }
+    Ok(())
+}
+
+/// The notice is still unsent when a step of the ladder is due.
+pub(crate) fn escalate(draft: &mut Draft<'_>, number: AttemptNumber, step: NoticeStep) -> Result<(), Refusal> {
+    let notice = notice(draft, number)?;
+    if notice.posted_ms.is_none() && !notice.steps.contains(&step) {
+        draft.record(Event::NoticeEscalated { attempt: number, step });
+    }
+    Ok(())
+}
+
+/// The hour is over; recorded with the true times, however late the program itself comes.
+pub(crate) fn breach(draft: &mut Draft<'_>, number: AttemptNumber) -> Result<(), Refusal> {
+    let due_ms = notice(draft, number)?.started_ms + draft.policy.notice_breach_after_ms;
+    let notice = notice(draft, number)?;
+    if notice.posted_ms.is_none() && notice.breached.is_none() && draft.now_ms >= due_ms {
+        draft.record(Event::NoticeBreached {
+            attempt: number,
+            due_ms,
+        });
+    }
+    Ok(())
+}
+
+fn notice<'d>(draft: &'d Draft<'_>, number: AttemptNumber) -> Result<&'d Notice, Refusal> {
+    draft
+        .release()?
+        .attempt(number)
+        .and_then(|attempt| attempt.notice.as_ref())
+        .ok_or_else(|| Refusal::new(Rule::EmergencyNotice, Cause::AttemptMoved(number)))
+}

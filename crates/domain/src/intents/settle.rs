@@ -1,0 +1,56 @@
+//! Settling an interrupted attempt: two different people say the same, and until then it stays locked.
+
+use crate::command::Actor;
+use crate::decide::Draft;
+use crate::event::Event;
+use crate::intents::deployment;
+use crate::refusal::{Cause, Refusal};
+use crate::release::{AttemptNumber, SettlementChoice};
+use crate::rule::Rule;
+use std::collections::BTreeSet;
+
+/// Records what one person says; the second one who says the same settles it.
+pub(crate) fn settle(
+    draft: &mut Draft<'_>,
+    actor: &Actor,
+    number: AttemptNumber,
+    choice: SettlementChoice,
+) -> Result<(), Refusal> {
+    let (person, _) = draft.person(actor)?;
+    let Some(attempt) = draft
+        .release()?
+        .live_attempt()
+        .filter(|attempt| attempt.number == number)
+    else {
+        return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
+    };
+    if attempt.settlements.get(person) == Some(&choice) {
+        return Err(Refusal::new(Rule::DeployStart, Cause::AlreadySigned));
+    }
+    let second = attempt
+        .settlements
+        .iter()
+        .find(|(other, said)| *other != person && **said == choice)
+        .map(|(other, _)| other.clone());
+    draft.record(Event::SettlementProposed {
+        attempt: number,
+        choice,
+        by: person.clone(),
+    });
+    let Some(other) = second else { return Ok(()) };
+    draft.record(Event::AttemptSettled {
+        attempt: number,
+        choice,
+        by: BTreeSet::from([person.clone(), other]),
+    });
+    deployment::unlock(draft, number, choice == SettlementChoice::Finished)?;
+    if choice == SettlementChoice::NewAttempt {
+        // All gates again. If one holds it, the release is approved and free, and `why` says what is missing.
+        if let Err(refusal) = deployment::begin(draft, Some(person.clone()))
+            && !matches!(refusal.cause, Cause::GatesUnmet(_) | Cause::EnvironmentBusy { .. })
+        {
+            return Err(refusal);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What would be deployed: recording it, voiding what was signed on something else, and asking.
+
+use crate::command::{Actor, SourceSeen};
+use crate::decide::Draft;
+use crate::event::{Event, SourceProblem};
+use crate::fingerprint::{Field, Fingerprint};
+use crate::ids::{CommitSha, Millis};
+use crate::intents::sign_off;
+use crate::refusal::{Cause, Refusal};
+use crate::release::Status;
+use crate::role::Role;
+use crate::rule::Rule;
+use crate::rules::sign_off::{eligible, expires_ms, roles_of};
+use std::collections::BTreeSet;
+
+/// Records what a worker saw, if it is news, and asks whoever has to sign it.
+pub(crate) fn record(draft: &mut Draft<'_>, seen: &SourceSeen) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    if !matches!(
+        release.status,
+        Status::Drafted | Status::Asking | Status::Approved | Status::Rejected
+    ) {
+        return Err(outdated());
+    }
+    let typed = if seen.commit.is_none() {
+        release.typed_commit.clone()
+    } else {
+        None
+    };
+    let Some(commit) = seen.commit.clone().or_else(|| typed.clone()) else {
+        return record_problem(draft, SourceProblem::GitSilent, seen.observed_ms);
+    };
+    if let Some(known) = &release.source
+        && known.commit == commit
+        && known.script == seen.script
+        && known.executor == seen.executor
+    {
+        return Ok(());
+    }
+    let typed_by = typed.map(|_| release.owner.clone().unwrap_or_else(|| release.requester.clone()));
+    draft.record(Event::SourceResolved {
+        commit,
+        script: seen.script.clone(),
+        executor: seen.executor.clone(),
+        observed_ms: seen.observed_ms,
+        typed_by,
+    });
+    ask_again(draft)
+}
+
+/// Records that there is nothing to sign yet, once per problem.
+pub(crate) fn record_problem(
+    draft: &mut Draft<'_>,
+    problem: SourceProblem,
+    observed_ms: Millis,
+) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    if release.source.is_some() || release.status != Status::Drafted {
+        return Err(outdated());
+    }
+    if release.source_problem != Some(problem) {
+        draft.record(Event::SourceNotResolved { problem, observed_ms });
+    }
+    Ok(())
+}
+
+/// Takes a commit that was typed because Git couldn't say it; the worker still looks at the script.
+pub(crate) fn type_commit(draft: &mut Draft<'_>, actor: &Actor, commit: &CommitSha) -> Result<(), Refusal> {
+    let (person, _) = draft.person(actor)?;
+    let release = draft.release()?;
+    let may = matches!(
+        release.source_problem,
+        Some(SourceProblem::GitSilent | SourceProblem::NoRepository)
+    );
+    if release.source.is_some() || !may {
+        return Err(Refusal::new(Rule::VcsTag, Cause::SourceUnknown(release.source_problem)));
+    }
+    draft.record(Event::CommitTyped {
+        commit: commit.clone(),
+        by: person.clone(),
+    });
+    Ok(())
+}
+
+/// Voids the sign-offs that a change concerns, asks every role whose sign-off is missing, and approves if none is.
+/// Does nothing while there is nothing to sign: no source, or no release manager.
+pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    let is_ready = release.kind.is_emergency() || release.owner.is_some();
+    if release.source.is_none() || !is_ready {
+        return Ok(());
+    }
+    void_changed(draft)?;
+    let release = draft.release()?.clone();
+    for role in roles_of(release.kind) {
+        if release.sign_offs.contains_key(role) {
+            continue;
+        }
+        // Only a known membership may be asked: a silent Slack must not look like an empty role.
+        if !draft.case.people.holders.contains_key(role) {
+            return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
+        }
+        let mut people: BTreeSet<_> = eligible(*role, &release, &draft.case).into_iter().collect();
+        if *role == Role::Cto {
+            // The deputy is asked later, unless no CTO can act.
+            let ctos: BTreeSet<_> = people
+                .iter()
+                .filter(|p| draft.case.people.holders_of(Role::Cto).contains(p))
+                .cloned()
+                .collect();
+            if !ctos.is_empty() {
+                people = ctos;
+            }
+        }
+        draft.record(Event::SignOffRequested {
+            role: *role,
+            people,
+            revision: release.revision,
+        });
+    }
+    sign_off::advance(draft)
+}
+
+fn void_changed(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    let current = Fingerprint::of(release, draft.policy);
+    let mut roles = BTreeSet::new();
+    let mut changed: Vec<Field> = Vec::new();
+    for sign_off in release.sign_offs.values() {
+        let fields = sign_off.fingerprint.voids(&current, sign_off.role);
+        if !fields.is_empty() || draft.now_ms >= expires_ms(sign_off, release, draft.policy) {
+            roles.insert(sign_off.role);
+            changed.extend(fields);
+        }
+    }
+    if !roles.is_empty() {
+        changed.sort_unstable();
+        changed.dedup();
+        draft.record(Event::SignOffsVoided { roles, changed });
+    }
+    Ok(())
+}
+
+fn outdated() -> Refusal {
+    Refusal::new(Rule::VcsTag, Cause::Outdated)
+}

@@ -1,0 +1,179 @@
+//! The start of an attempt and what its worker reports. `starting` is recorded before anything is spawned;
+//! whatever is unclear afterwards becomes `interrupted`, never a second start.
+
+use crate::command::SourceSeen;
+use crate::decide::Draft;
+use crate::digest::PrivateText;
+use crate::event::Event;
+use crate::fingerprint::Fingerprint;
+use crate::intents::{deployment, source};
+use crate::refusal::{Cause, Refusal};
+use crate::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release, Source, Status};
+use crate::role::Role;
+use crate::rule::{Rule, SkipReason, skipped_by_emergency};
+use crate::rules::gates::{self, Detail, Gate, GateState, Moment};
+use crate::schedule;
+use std::collections::BTreeSet;
+
+/// Judges everything once more and records `starting`, or why not.
+pub(crate) fn start(
+    draft: &mut Draft<'_>,
+    number: AttemptNumber,
+    seen: Option<&SourceSeen>,
+    host: &str,
+) -> Result<(), Refusal> {
+    let (release, attempt) = live(draft, number)?;
+    if attempt.state != AttemptState::Queued {
+        return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
+    }
+    let Some(signed) = release.source.clone() else {
+        return not_started(draft, number, NotStarted::TagMoved);
+    };
+    let Some(seen) = seen else {
+        return not_started(draft, number, NotStarted::ScriptChanged);
+    };
+    if let Some(moved) = difference(&signed, seen) {
+        not_started(draft, number, moved)?;
+        return source::record(draft, seen).or_else(ignore_outdated);
+    }
+    let gates = gates::gates(&draft.case, draft.policy, draft.now_ms, Moment::Start);
+    let holding: Vec<&Gate> = gates.iter().filter(|gate| gate.holds_start()).collect();
+    if holding
+        .iter()
+        .any(|gate| matches!(gate.detail, Detail::RoleUnconfirmed(_)))
+    {
+        // A planned release waits for Slack; its sign-offs' expiry bounds the wait.
+        return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
+    }
+    if !holding.is_empty() {
+        not_started(draft, number, NotStarted::GateUnmet)?;
+        return source::ask_again(draft);
+    }
+    let unconfirmed = gates
+        .iter()
+        .filter_map(|gate| match &gate.detail {
+            Detail::SignedBy {
+                person,
+                unconfirmed: true,
+                ..
+            } => Some(person.clone()),
+            _ => None,
+        })
+        .collect();
+    let fingerprint = Fingerprint::of(draft.release()?, draft.policy).digest();
+    let fence = live(draft, number)?.1.fence;
+    draft.record(Event::AttemptStarting {
+        attempt: number,
+        fence,
+        fingerprint,
+        commit: signed.commit,
+        script: signed.script,
+        host: host.to_owned(),
+        unconfirmed,
+    });
+    incur_debts(draft, &gates)
+}
+
+/// What moved since it was signed. A typed commit is all there is where Git stays silent.
+fn difference(signed: &Source, seen: &SourceSeen) -> Option<NotStarted> {
+    let same_commit = match &seen.commit {
+        Some(commit) => *commit == signed.commit,
+        None => signed.typed_by.is_some(),
+    };
+    if !same_commit {
+        Some(NotStarted::TagMoved)
+    } else if seen.script != signed.script || seen.executor != signed.executor {
+        Some(NotStarted::ScriptChanged)
+    } else {
+        None
+    }
+}
+
+fn not_started(draft: &mut Draft<'_>, number: AttemptNumber, why: NotStarted) -> Result<(), Refusal> {
+    deployment::end(draft, number, AttemptResult::NotStarted(why), None)
+}
+
+/// Git could not say where the tag points: nothing started, and nothing new to ask.
+fn ignore_outdated(refusal: Refusal) -> Result<(), Refusal> {
+    if refusal.cause == Cause::Outdated {
+        Ok(())
+    } else {
+        Err(refusal)
+    }
+}
+
+/// What this start puts off becomes a debt, once per release: the tech lead's sign-off, and what an emergency skips by
+/// our reading or because the procedure says so.
+fn incur_debts(draft: &mut Draft<'_>, gates: &[Gate]) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    let mut debts = Vec::new();
+    let tech_lead_owes = gates
+        .iter()
+        .any(|gate| gate.rule == Rule::SignoffTechLead && gate.state == GateState::Owed);
+    if tech_lead_owes && !release.debts.contains_key(&Rule::SignoffTechLead) {
+        debts.push((
+            BTreeSet::from([Rule::SignoffTechLead]),
+            draft.now_ms + draft.policy.tech_lead_within_ms,
+        ));
+    }
+    if release.kind.is_emergency() && !release.debts.contains_key(&Rule::StageStaging) {
+        let skipped = skipped_by_emergency()
+            .into_iter()
+            .filter(|(reason, _)| *reason != SkipReason::SameDay);
+        let due_ms = schedule::next_working_day(draft.now_ms, &release.time_zone, 17);
+        debts.push((skipped.map(|(_, rule)| rule).collect(), due_ms));
+    }
+    for (rules, due_ms) in debts {
+        draft.record(Event::DebtIncurred {
+            rules,
+            owed_by: Role::TechLead,
+            due_ms,
+        });
+    }
+    Ok(())
+}
+
+/// The supervisor has the script.
+pub(crate) fn running(draft: &mut Draft<'_>, number: AttemptNumber) -> Result<(), Refusal> {
+    let (_, attempt) = live(draft, number)?;
+    if attempt.state == AttemptState::Starting {
+        draft.record(Event::AttemptRunning { attempt: number });
+    }
+    Ok(())
+}
+
+/// The attempt is over: by its status file, or because it certainly never started.
+pub(crate) fn end(
+    draft: &mut Draft<'_>,
+    number: AttemptNumber,
+    result: AttemptResult,
+    output: Option<&PrivateText>,
+) -> Result<(), Refusal> {
+    let (_, attempt) = live(draft, number)?;
+    if attempt.state == AttemptState::Queued {
+        return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
+    }
+    deployment::end(draft, number, result, output.map(PrivateText::commitment))
+}
+
+/// Neither supervisor nor status exists: nobody knows. The environment stays locked.
+pub(crate) fn interrupted(draft: &mut Draft<'_>, number: AttemptNumber) -> Result<(), Refusal> {
+    let (_, attempt) = live(draft, number)?;
+    match attempt.state {
+        AttemptState::Starting | AttemptState::Running => {
+            draft.record(Event::AttemptInterrupted { attempt: number });
+            Ok(())
+        }
+        _ => Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number))),
+    }
+}
+
+fn live<'d>(draft: &'d Draft<'_>, number: AttemptNumber) -> Result<(&'d Release, &'d Attempt), Refusal> {
+    let release = draft.release()?;
+    match release.live_attempt().filter(|attempt| attempt.number == number) {
+        Some(attempt) if matches!(release.status, Status::Queued | Status::Deploying | Status::Interrupted) => {
+            Ok((release, attempt))
+        }
+        _ => Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number))),
+    }
+}

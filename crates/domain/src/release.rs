@@ -1,0 +1,764 @@
+//! A release: its state, and `evolve`, which folds one event into it. No rules here: whatever is in
+//! the log has been decided.
+
+use crate::digest::Digest;
+use crate::event::{Event, NoticeStep, SignOff, SourceProblem};
+use crate::ids::{CommitSha, EnvironmentName, Millis, PersonId, ReleaseKey, ServiceName, Version};
+use crate::role::Role;
+use crate::rule::{Kind, Rule};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Numbers the attempts of one release from 1.
+pub type AttemptNumber = u32;
+
+/// What a planned release says (rule `plan.complete`). Texts are commitments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Planned start, UTC milliseconds.
+    pub start_ms: Millis,
+    /// Planned length in milliseconds.
+    pub length_ms: Millis,
+    /// What is in it.
+    pub scope: Digest,
+    /// Internal and external dependencies, or "none", said.
+    pub dependencies: Digest,
+    /// Whether users will notice.
+    pub user_facing: bool,
+    /// What happens to the database.
+    pub migration: Migration,
+    /// Expected outcome.
+    pub outcome: Digest,
+    /// When to abort.
+    pub abort_criteria: Digest,
+}
+
+/// The class of a database migration (rule `risk.migrations`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Migration {
+    /// No migration.
+    None,
+    /// A down script exists.
+    Reversible,
+    /// The old version runs on the new schema.
+    ExpandOnly,
+    /// There is no way back but a backup.
+    Irreversible,
+}
+
+impl Migration {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::None, Self::Reversible, Self::ExpandOnly, Self::Irreversible];
+
+    /// The class in one word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Reversible => "reversible",
+            Self::ExpandOnly => "expand_only",
+            Self::Irreversible => "irreversible",
+        }
+    }
+
+    /// The class with this word.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.key() == key)
+    }
+}
+
+/// What will be deployed, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The commit behind the tag.
+    pub commit: CommitSha,
+    /// Digest of the deployment script.
+    pub script: Digest,
+    /// Digest of the executor's configuration.
+    pub executor: Digest,
+    /// When a worker saw it.
+    pub observed_ms: Millis,
+    /// Who typed the commit, where Git couldn't say.
+    pub typed_by: Option<PersonId>,
+}
+
+/// Where a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Proposed; nobody has been asked yet.
+    Drafted,
+    /// Waiting for sign-offs.
+    Asking,
+    /// Everything is signed that a start needs.
+    Approved,
+    /// A deployment is requested but not started.
+    Queued,
+    /// The script is starting or running.
+    Deploying,
+    /// Nobody knows how the deployment went.
+    Interrupted,
+    /// In production.
+    Released,
+    /// A role said no.
+    Rejected,
+    /// Will not happen.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the order of the rulebook.
+    pub const ALL: [Self; 9] = [
+        Self::Drafted,
+        Self::Asking,
+        Self::Approved,
+        Self::Queued,
+        Self::Deploying,
+        Self::Interrupted,
+        Self::Released,
+        Self::Rejected,
+        Self::Cancelled,
+    ];
+
+    /// The status in one word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Drafted => "drafted",
+            Self::Asking => "asking",
+            Self::Approved => "approved",
+            Self::Queued => "queued",
+            Self::Deploying => "deploying",
+            Self::Interrupted => "interrupted",
+            Self::Released => "released",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One try to deploy the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1, 2, 3 …
+    pub number: AttemptNumber,
+    /// The fence of its lock.
+    pub fence: u64,
+    /// Who asked for it; nobody when a sign-off or timer did.
+    pub by: Option<PersonId>,
+    /// The deployment engineer it names.
+    pub engineer: Option<PersonId>,
+    /// When it was asked for.
+    pub requested_ms: Millis,
+    /// Where it stands.
+    pub state: AttemptState,
+    /// The host that runs it.
+    pub host: Option<String>,
+    /// When it was about to start: the clock of `emergency.notice` runs from here.
+    pub starting_ms: Option<Millis>,
+    /// When it ended.
+    pub ended_ms: Option<Millis>,
+    /// The tail of its output.
+    pub output: Option<Digest>,
+    /// Signers whose role could not be confirmed at the start.
+    pub unconfirmed: BTreeSet<PersonId>,
+    /// Who asked to stop it.
+    pub stop_by: Option<PersonId>,
+    /// Who said what about an interrupted attempt.
+    pub settlements: BTreeMap<PersonId, SettlementChoice>,
+    /// The emergency notice of this attempt.
+    pub notice: Option<Notice>,
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Requested.
+    Queued,
+    /// Durable, before the script is started.
+    Starting,
+    /// The supervisor has the script.
+    Running,
+    /// The outcome is unknown.
+    Interrupted,
+    /// Over.
+    Ended(AttemptResult),
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptResult {
+    /// The script ended with 0.
+    Succeeded,
+    /// The script ended with another code (or a signal, shown negative).
+    Failed(i32),
+    /// Took longer than allowed.
+    TimedOut,
+    /// Stopped by a person.
+    Cancelled,
+    /// The check before the start failed; nothing ran.
+    NotStarted(NotStarted),
+}
+
+/// Why an attempt did not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotStarted {
+    /// A gate did not hold any more.
+    GateUnmet,
+    /// The tag points elsewhere, or Git could not say where.
+    TagMoved,
+    /// The script or its configuration has changed.
+    ScriptChanged,
+    /// The script could not be started.
+    CouldNotSpawn,
+    /// Rejected, withdrawn or cancelled first.
+    CalledOff,
+}
+
+/// What two people may say of an interrupted attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettlementChoice {
+    /// It finished.
+    Finished,
+    /// It failed.
+    Failed,
+    /// Whatever happened, try again: all gates again.
+    NewAttempt,
+}
+
+impl SettlementChoice {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Finished, Self::Failed, Self::NewAttempt];
+
+    /// The choice in one word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::NewAttempt => "new_attempt",
+        }
+    }
+}
+
+/// The clock of `emergency.notice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Start of the emergency deployment; the hour runs from here.
+    pub started_ms: Millis,
+    /// When the notice was read back in #releases.
+    pub posted_ms: Option<Millis>,
+    /// Steps of the ladder that were taken.
+    pub steps: BTreeSet<NoticeStep>,
+    /// When a breach was recorded, and when the notice had been due.
+    pub breached: Option<Breach>,
+}
+
+/// A recorded breach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// When the notice had been due.
+    pub due_ms: Millis,
+    /// When the breach was recorded.
+    pub recorded_ms: Millis,
+}
+
+/// A rejection that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Who.
+    pub person: PersonId,
+    /// Why.
+    pub reason: Digest,
+    /// When.
+    pub at_ms: Millis,
+}
+
+/// A sign-off that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Everybody asked in this revision.
+    pub people: BTreeSet<PersonId>,
+    /// When the first of them was.
+    pub at_ms: Millis,
+}
+
+/// Something owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Debt {
+    /// By whom.
+    pub owed_by: Role,
+    /// By when.
+    pub due_ms: Millis,
+    /// Who paid it, when.
+    pub closed: Option<(PersonId, Millis)>,
+}
+
+/// The state of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its name.
+    pub key: ReleaseKey,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is released.
+    pub service: ServiceName,
+    /// Where to.
+    pub environment: EnvironmentName,
+    /// The service's IANA zone when it was proposed.
+    pub time_zone: String,
+    /// Which version.
+    pub version: Version,
+    /// Who asked for it.
+    pub requester: PersonId,
+    /// The release manager who answers for it; a draft has none.
+    pub owner: Option<PersonId>,
+    /// Who wrote the commits.
+    pub authors: BTreeSet<PersonId>,
+    /// The tickets in it.
+    pub tickets: BTreeSet<ReleaseKey>,
+    /// The plan of a planned release.
+    pub plan: Option<Plan>,
+    /// The justification of a hotfix.
+    pub justification: Option<Digest>,
+    /// When it was proposed.
+    pub proposed_ms: Millis,
+    /// Where it stands.
+    pub status: Status,
+    /// Rises whenever what is signed may have changed; buttons carry it.
+    pub revision: u32,
+    /// The full commit id that somebody typed, where Git couldn't say it.
+    pub typed_commit: Option<CommitSha>,
+    /// What will be deployed.
+    pub source: Option<Source>,
+    /// Why the source is unknown, if a worker tried.
+    pub source_problem: Option<SourceProblem>,
+    /// Who was asked in this revision, by role.
+    pub asked: BTreeMap<Role, Asked>,
+    /// The sign-offs that stand, by role.
+    pub sign_offs: BTreeMap<Role, SignOff>,
+    /// The rejections that stand, by role.
+    pub rejections: BTreeMap<Role, Rejection>,
+    /// How often each role has taken a word back: part of the business key of a sign-off.
+    pub rounds: BTreeMap<Role, u32>,
+    /// What is owed.
+    pub debts: BTreeMap<Rule, Debt>,
+    /// All tries.
+    pub attempts: Vec<Attempt>,
+    /// Everybody who holds a copy of the question, with role and revision: their messages are kept true.
+    pub copies: BTreeSet<(Role, PersonId, u32)>,
+}
+
+impl Release {
+    /// The first state, from the event that proposes a release; nothing from any other event.
+    pub fn begin(event: &Event, at_ms: Millis) -> Option<Self> {
+        let proposed = match event {
+            Event::ReleasePlanned {
+                release,
+                kind,
+                service,
+                environment,
+                time_zone,
+                version,
+                requester,
+                owner,
+                plan,
+                tickets,
+                authors,
+                typed_commit,
+            } => Self {
+                owner: owner.clone(),
+                plan: Some(plan.clone()),
+                typed_commit: typed_commit.clone(),
+                ..Self::proposed(
+                    release,
+                    *kind,
+                    (service, environment, time_zone, version),
+                    requester,
+                    tickets,
+                    authors,
+                    at_ms,
+                )
+            },
+            Event::HotfixRequested {
+                release,
+                service,
+                environment,
+                time_zone,
+                version,
+                requester,
+                justification,
+                tickets,
+                authors,
+                typed_commit,
+            } => Self {
+                justification: Some(justification.clone()),
+                typed_commit: typed_commit.clone(),
+                ..Self::proposed(
+                    release,
+                    Kind::Emergency,
+                    (service, environment, time_zone, version),
+                    requester,
+                    tickets,
+                    authors,
+                    at_ms,
+                )
+            },
+            _ => return None,
+        };
+        Some(proposed)
+    }
+
+    fn proposed(
+        key: &ReleaseKey,
+        kind: Kind,
+        (service, environment, time_zone, version): (&ServiceName, &EnvironmentName, &str, &Version),
+        requester: &PersonId,
+        tickets: &BTreeSet<ReleaseKey>,
+        authors: &BTreeSet<PersonId>,
+        proposed_ms: Millis,
+    ) -> Self {
+        Self {
+            key: key.clone(),
+            kind,
+            service: service.clone(),
+            environment: environment.clone(),
+            time_zone: time_zone.to_owned(),
+            version: version.clone(),
+            requester: requester.clone(),
+            owner: None,
+            authors: authors.clone(),
+            tickets: tickets.clone(),
+            plan: None,
+            justification: None,
+            proposed_ms,
+            status: Status::Drafted,
+            revision: 1,
+            typed_commit: None,
+            source: None,
+            source_problem: None,
+            asked: BTreeMap::new(),
+            sign_offs: BTreeMap::new(),
+            rejections: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            debts: BTreeMap::new(),
+            attempts: Vec::new(),
+            copies: BTreeSet::new(),
+        }
+    }
+
+    /// Folds one later event into the state.
+    pub fn evolve(&mut self, event: &Event, at_ms: Millis) {
+        match event {
+            Event::PlanChanged {
+                owner,
+                kind,
+                version,
+                plan,
+                tickets,
+                authors,
+                typed_commit,
+                changed,
+                ..
+            } => {
+                self.typed_commit.clone_from(typed_commit);
+                self.owner.clone_from(owner);
+                self.kind = *kind;
+                self.version = version.clone();
+                self.plan = Some(plan.clone());
+                self.tickets.clone_from(tickets);
+                self.authors.clone_from(authors);
+                if changed.contains(&crate::fingerprint::Field::Version) {
+                    self.source = None;
+                }
+                self.begin_revision();
+            }
+            Event::SourceResolved {
+                commit,
+                script,
+                executor,
+                observed_ms,
+                typed_by,
+            } => {
+                let source = Source {
+                    commit: commit.clone(),
+                    script: script.clone(),
+                    executor: executor.clone(),
+                    observed_ms: *observed_ms,
+                    typed_by: typed_by.clone(),
+                };
+                self.source = Some(source);
+                self.source_problem = None;
+                self.begin_revision();
+            }
+            Event::CommitTyped { commit, .. } => self.typed_commit = Some(commit.clone()),
+            Event::SourceNotResolved { problem, .. } => self.source_problem = Some(*problem),
+            Event::SignOffRequested { role, people, revision } => {
+                let asked = self.asked.entry(*role).or_insert_with(|| Asked {
+                    people: BTreeSet::new(),
+                    at_ms,
+                });
+                asked.people.extend(people.iter().cloned());
+                self.copies
+                    .extend(people.iter().map(|person| (*role, person.clone(), *revision)));
+                if self.status == Status::Drafted {
+                    self.status = Status::Asking;
+                }
+            }
+            Event::ReleaseApproved {} => self.status = Status::Approved,
+            Event::ReleaseCancelled { .. } => self.status = Status::Cancelled,
+            Event::SignedOff { .. }
+            | Event::SignOffWithdrawn { .. }
+            | Event::SignOffsVoided { .. }
+            | Event::ReleaseRejected { .. } => {
+                self.evolve_sign_offs(event, at_ms);
+            }
+            Event::DebtIncurred { rules, owed_by, due_ms } => {
+                for rule in rules {
+                    self.debts.insert(
+                        *rule,
+                        Debt {
+                            owed_by: *owed_by,
+                            due_ms: *due_ms,
+                            closed: None,
+                        },
+                    );
+                }
+            }
+            Event::DebtClosed { rule, by } => {
+                if let Some(debt) = self.debts.get_mut(rule) {
+                    debt.closed = Some((by.clone(), at_ms));
+                }
+            }
+            Event::DeploymentRequested {
+                attempt,
+                fence,
+                by,
+                engineer,
+            } => {
+                self.attempts.push(Attempt::requested(
+                    *attempt,
+                    *fence,
+                    by.clone(),
+                    engineer.clone(),
+                    at_ms,
+                ));
+                self.status = Status::Queued;
+            }
+            _ => self.evolve_attempt(event, at_ms),
+        }
+    }
+
+    /// Whatever was asked before this point is asked again, or still stands if nothing it signed has changed.
+    fn begin_revision(&mut self) {
+        self.revision += 1;
+        self.asked.clear();
+        if self.status != Status::Rejected {
+            self.status = Status::Drafted;
+        }
+    }
+
+    fn evolve_sign_offs(&mut self, event: &Event, at_ms: Millis) {
+        match event {
+            Event::SignedOff { sign_off } => {
+                self.rejections.remove(&sign_off.role);
+                self.sign_offs.insert(sign_off.role, (**sign_off).clone());
+                if self.status == Status::Rejected && (self.rejections.is_empty() || sign_off.confirms_rejection) {
+                    self.status = Status::Asking;
+                }
+            }
+            Event::SignOffWithdrawn { role, .. } => {
+                self.sign_offs.remove(role);
+                *self.rounds.entry(*role).or_default() += 1;
+                if matches!(self.status, Status::Approved | Status::Queued) {
+                    self.status = Status::Asking;
+                }
+            }
+            Event::SignOffsVoided { roles, .. } => {
+                for role in roles {
+                    self.sign_offs.remove(role);
+                    *self.rounds.entry(*role).or_default() += 1;
+                }
+                if matches!(self.status, Status::Approved | Status::Queued) {
+                    self.status = Status::Asking;
+                }
+            }
+            Event::ReleaseRejected { role, person, reason } => {
+                self.sign_offs.remove(role);
+                *self.rounds.entry(*role).or_default() += 1;
+                let rejection = Rejection {
+                    person: person.clone(),
+                    reason: reason.clone(),
+                    at_ms,
+                };
+                self.rejections.insert(*role, rejection);
+                self.status = Status::Rejected;
+            }
+            _ => {}
+        }
+    }
+
+    fn evolve_attempt(&mut self, event: &Event, at_ms: Millis) {
+        let is_emergency = self.kind.is_emergency();
+        let Some(attempt) = self.attempts.last_mut() else {
+            return;
+        };
+        match event {
+            Event::AttemptStarting { host, unconfirmed, .. } => {
+                attempt.state = AttemptState::Starting;
+                attempt.host = Some(host.clone());
+                attempt.starting_ms = Some(at_ms);
+                attempt.unconfirmed.clone_from(unconfirmed);
+                attempt.notice = is_emergency.then(|| Notice {
+                    started_ms: at_ms,
+                    posted_ms: None,
+                    steps: BTreeSet::new(),
+                    breached: None,
+                });
+                self.status = Status::Deploying;
+            }
+            Event::AttemptRunning { .. } => attempt.state = AttemptState::Running,
+            Event::StopRequested { by, .. } => attempt.stop_by = Some(by.clone()),
+            Event::AttemptEnded { result, output, .. } => {
+                attempt.end(*result, at_ms);
+                attempt.output.clone_from(output);
+                self.status = self.status_after(*result);
+            }
+            Event::AttemptInterrupted { .. } => {
+                attempt.state = AttemptState::Interrupted;
+                self.status = Status::Interrupted;
+            }
+            Event::SettlementProposed { choice, by, .. } => {
+                attempt.settlements.insert(by.clone(), *choice);
+            }
+            Event::AttemptSettled { choice, .. } => {
+                let result = match choice {
+                    SettlementChoice::Finished => AttemptResult::Succeeded,
+                    SettlementChoice::Failed | SettlementChoice::NewAttempt => AttemptResult::Failed(-1),
+                };
+                attempt.end(result, at_ms);
+                self.status = self.status_after(result);
+            }
+            _ => self.evolve_notice(event, at_ms),
+        }
+    }
+
+    fn evolve_notice(&mut self, event: &Event, at_ms: Millis) {
+        let (Event::NoticePosted { attempt: number, .. }
+        | Event::NoticeEscalated { attempt: number, .. }
+        | Event::NoticeBreached { attempt: number, .. }) = event
+        else {
+            return;
+        };
+        let Some(notice) = self
+            .attempts
+            .iter_mut()
+            .find(|a| a.number == *number)
+            .and_then(|a| a.notice.as_mut())
+        else {
+            return;
+        };
+        match event {
+            Event::NoticePosted { verified_ms, .. } => notice.posted_ms = Some(*verified_ms),
+            Event::NoticeEscalated { step, .. } => drop(notice.steps.insert(*step)),
+            Event::NoticeBreached { due_ms, .. } => {
+                notice.breached = Some(Breach {
+                    due_ms: *due_ms,
+                    recorded_ms: at_ms,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn status_after(&self, result: AttemptResult) -> Status {
+        match (self.status, result) {
+            // Called off in the same decision: the status was set by the event that did it.
+            (Status::Rejected | Status::Cancelled | Status::Asking | Status::Drafted, _) => self.status,
+            (_, AttemptResult::Succeeded) => Status::Released,
+            _ => Status::Approved,
+        }
+    }
+
+    /// The attempt that is requested, starting, running or interrupted.
+    pub fn live_attempt(&self) -> Option<&Attempt> {
+        self.attempts
+            .last()
+            .filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_)))
+    }
+
+    /// The attempt with this number.
+    pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.number == number)
+    }
+
+    /// What a signer must have had in view: changes with every revision and with every word that was taken back.
+    /// Buttons carry it, so that nobody signs what they didn't see.
+    pub fn view(&self) -> String {
+        format!("{}.{}", self.revision, self.rounds.values().sum::<u32>())
+    }
+
+    /// Whether `person` asked for it, answers for it or wrote it: such people never sign it.
+    pub fn own_part(&self, person: &PersonId) -> Option<OwnPart> {
+        if self.requester == *person || self.owner.as_ref() == Some(person) {
+            Some(OwnPart::Requester)
+        } else if self.authors.contains(person) {
+            Some(OwnPart::Author)
+        } else {
+            None
+        }
+    }
+
+    /// What is still owed.
+    pub fn open_debts(&self) -> impl Iterator<Item = (Rule, &Debt)> {
+        self.debts
+            .iter()
+            .filter(|(_, debt)| debt.closed.is_none())
+            .map(|(rule, debt)| (*rule, debt))
+    }
+}
+
+/// Why somebody is part of a release and can't judge it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnPart {
+    /// Asked for it.
+    Requester,
+    /// Wrote some of it.
+    Author,
+}
+
+impl Attempt {
+    fn requested(
+        number: AttemptNumber,
+        fence: u64,
+        by: Option<PersonId>,
+        engineer: Option<PersonId>,
+        at_ms: Millis,
+    ) -> Self {
+        Self {
+            number,
+            fence,
+            by,
+            engineer,
+            requested_ms: at_ms,
+            state: AttemptState::Queued,
+            host: None,
+            starting_ms: None,
+            ended_ms: None,
+            output: None,
+            unconfirmed: BTreeSet::new(),
+            stop_by: None,
+            settlements: BTreeMap::new(),
+            notice: None,
+        }
+    }
+
+    fn end(&mut self, result: AttemptResult, at_ms: Millis) {
+        self.state = AttemptState::Ended(result);
+        self.ended_ms = Some(at_ms);
+    }
+}

@@ -1,0 +1,4 @@
+//! What tests need around them.
+
+pub mod database;
+pub mod postgres;
