@@ -74,7 +74,9 @@ impl Program<'_> {
         command
             .envs(self.set.iter().copied())
             .process_group(0)
-            .kill_on_drop(true);
+            .kill_on_drop(true)
+            // Not where the bot happens to run: Git, for one, would read that folder's configuration.
+            .current_dir("/");
         let mut child = command.spawn().map_err(|error| NoEnd::NotStarted(error.kind()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         // Until it is waited for, the leader's id can't be given to anybody else, so the group is still ours.

@@ -1,4 +1,6 @@
 //! Countersign.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod child;
 pub mod escalation;
 pub mod failure;

@@ -1,0 +1,4 @@
+//! One test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod adapters;
