@@ -104,7 +104,7 @@ impl SlackClient {
     /// A client for `api_url` (`https://slack.com/api`; plain http on this machine only) with the bot's token.
     ///
     /// # Errors
-    /// Permanent: the address can't be used, or the system has no root certificates.
+    /// Permanent: the address or the token can't be used, or the system has no root certificates.
     pub fn new(api_url: &str, token: &str) -> Result<Self, Failure> {
         Self::with_limits(api_url, token, Limits::default())
     }
@@ -118,6 +118,11 @@ impl SlackClient {
         if url.query().is_some() {
             return Err(Failure::permanent(
                 "SLACK_API_URL can't be used: it must not have a query (?…)",
+            ));
+        }
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Failure::permanent(
+                "SLACK_BOT_TOKEN can't be used: it is empty or holds a space, a line break or a letter outside ASCII",
             ));
         }
         let http = outbound::client(&url, limits.call)?;

@@ -270,3 +270,34 @@ async fn redirects_are_never_followed() {
     );
     assert!(target.asked().is_empty());
 }
+
+#[tokio::test]
+async fn an_answer_of_unknown_length_is_read_up_to_the_limit_only() {
+    let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n".to_vec();
+    answer.extend(vec![b' '; 5_000_000]);
+    answer.extend(br#"{"ok":true,"channel":"C1","ts":"1.2"}"#);
+    let slack = SlackClient::new(&rude(answer.leak()).await, CANARY).unwrap();
+    let failure = slack.post(&post("C1", "x")).await.unwrap_err();
+    assert!(
+        failure.outcome_unknown() && failure.message().contains("too long"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn only_a_clear_yes_is_a_yes() {
+    for answer in [
+        "{}",
+        r#"{"ok":false}"#,
+        r#"{"ok":null}"#,
+        r#"{"ok":1}"#,
+        r#"{"ok":"true"}"#,
+        "true",
+        "ok",
+        "",
+    ] {
+        let fake = Fake::start(move |_| Answer::status(200, answer)).await;
+        let failure = fake.slack().update("C1", "1.2", "t", &json!([])).await.unwrap_err();
+        assert_eq!(shape(&failure), AGAIN, "{answer}");
+    }
+}

@@ -340,3 +340,12 @@ fn an_api_address_must_be_https_or_on_this_machine() {
         );
     }
 }
+
+#[test]
+fn a_token_that_no_header_can_carry_is_refused_at_once() {
+    for token in ["", "xoxb-canary\n", "xoxb canary", "xoxb-canäry"] {
+        let failure = SlackClient::new("http://127.0.0.1:1/api", token).unwrap_err();
+        assert!(failure.message().contains("SLACK_BOT_TOKEN") && !failure.message().contains("can\u{e4}ry"));
+        assert!(!failure.is_transient() && !failure.message().contains("canary"));
+    }
+}
