@@ -1,7 +1,7 @@
 //! Countersign.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod child;
+mod child;
 pub mod escalation;
 pub mod failure;
 pub mod outbound;

@@ -87,7 +87,7 @@ impl World {
     async fn facts(&self, ids: &[&str]) -> BTreeMap<SlackUser, domain::people::PersonFacts> {
         let users: Vec<SlackUser> = ids.iter().map(|id| user(id)).collect();
         self.directory
-            .facts(&users, Some(&payments()), MINUTE, Duration::from_millis(600))
+            .facts(&users, Some(&payments()), MINUTE, Duration::from_millis(1_500))
             .await
     }
 
@@ -218,15 +218,15 @@ async fn someone_removed_from_a_group_loses_the_role_within_a_minute() {
 #[tokio::test]
 async fn who_can_not_be_read_in_time_is_missing_and_the_others_are_not() {
     let world = World::start(|kind, id| match (kind, id) {
-        ("user", "U0SLOW") => Answer::Slow(Duration::from_secs(3), json!({ "ok": true })),
+        ("user", "U0SLOW") => Answer::Slow(Duration::from_secs(20), json!({ "ok": true })),
         ("user", "U0ERR") => Answer::status(500, "no"),
-        ("group", "S0LEADS") => Answer::Slow(Duration::from_secs(3), json!({ "ok": true, "users": ["U0TINA"] })),
+        ("group", "S0LEADS") => Answer::Slow(Duration::from_secs(20), json!({ "ok": true, "users": ["U0TINA"] })),
         _ => usual(kind, id),
     })
     .await;
     let begun = Instant::now();
     let facts = world.facts(&["U0SLOW", "U0ERR", "U0THEO", "U0TINA"]).await;
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(2_800), "{:?}", begun.elapsed());
     let known: BTreeSet<&str> = facts.keys().map(SlackUser::as_str).collect();
     assert_eq!(known, BTreeSet::from(["U0THEO", "U0TINA"]));
     assert!(facts[&user("U0THEO")].holds(Role::TechLead), "named in person");

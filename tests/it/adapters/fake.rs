@@ -74,7 +74,7 @@ impl Fake {
     /// A client of this server with limits that suit a test.
     pub fn slack(&self) -> SlackClient {
         self.slack_with(Limits {
-            call: Duration::from_millis(400),
+            call: Duration::from_secs(1),
             answer_bytes_max: 100_000,
             gap: Duration::ZERO,
         })
