@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod adapters;
 mod deploy;
 mod scenarios;
 mod store;
