@@ -76,7 +76,7 @@ fn closed(view: &View<'_>, role: Role, person: &PersonId, revision: u32) -> Opti
                 "The planned slot ended {end} without your answer, so it did not start. A new start needs a changed plan, and then you are asked again."
             ))
         }
-        (Status::Asking | Status::Approved | Status::Rejected, _) => None,
+        (Status::Asking | Status::Approved | Status::Rejected | Status::Queued, _) => None,
         (Status::Drafted, _) => {
             Some("Countersign is reading the tag again; if your sign-off is needed, you are asked anew.".to_owned())
         }

@@ -152,6 +152,12 @@ pub fn unreadable() -> Rendered {
     message(text, 0, |_| vec![section(text)])
 }
 
+/// What an older copy of a message says once it is found: it has no buttons, the one we keep has.
+pub fn retired_copy() -> Rendered {
+    let text = "This is an older copy of a message. Nothing is decided here; the newer copy and the release's card show what is true.";
+    message(text, 0, |_| vec![section(text)])
+}
+
 /// #releases can't be reached: said at the start and with every hotfix, while there is time.
 pub fn releases_channel_unusable(reason: &str) -> Rendered {
     let text = format!(
