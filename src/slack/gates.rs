@@ -11,6 +11,7 @@ use domain::release::{Release, Status};
 use domain::role::Role;
 use domain::rule::{Effect, Rule};
 use domain::rules::gates::{Detail, Gate, GateState};
+use domain::rules::sign_off::slot_end_ms;
 use std::collections::BTreeMap;
 
 /// What a gate's sentence needs besides the gate.
@@ -53,6 +54,14 @@ pub fn state_word(gate: &Gate) -> &'static str {
 
 /// One line of the checklist.
 pub fn line(gate: &Gate, words: &Words<'_>) -> String {
+    if let Some(debt) = words.release.debts.get(&gate.rule).filter(|debt| debt.closed.is_none()) {
+        let due = super::time::when(debt.due_ms, &words.release.time_zone);
+        return format!(
+            "*Owed* · `{}` · due {due}, by a {}",
+            gate.rule.id(),
+            debt.owed_by.title()
+        );
+    }
     format!(
         "*{}* · `{}` · {}",
         state_word(gate),
@@ -94,8 +103,8 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
             "nobody who is {} may sign this release: each of them asked for it, wrote it, or signed in another role. An admin adds somebody to the role",
             roles(&gate.roles)
         ),
-        Detail::Expired { at_ms } if gate.state == GateState::Unmet => format!(
-            "the planned slot ended {} without it; a release manager moves the start, and then it is asked again",
+        Detail::Expired { at_ms } if slot_end_ms(release).is_some_and(|end_ms| *at_ms >= end_ms) => format!(
+            "the planned slot ended {}: a release manager moves the start, and then it is asked again",
             when(*at_ms)
         ),
         Detail::Expired { at_ms } => format!("the sign-off ended {}; {} signs again", when(*at_ms), who(gate, words)),

@@ -5,7 +5,7 @@ use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::gates::{self, Words, roles, rule_ref};
 use crate::slack::markup::joined;
 use crate::slack::nearest::nearest;
-use crate::slack::state::{capital, status_words};
+use crate::slack::state::{capital, lower, status_words};
 use crate::slack::time::when;
 use crate::slack::view::{Names, what};
 use domain::digest::Digest;
@@ -302,7 +302,7 @@ fn incomplete(fields: &[(&str, &str)]) -> String {
 fn stale_view(attempted: &Attempted<'_>) -> Said {
     let key = attempted.key_or("REL-789");
     let status = attempted.release.map_or_else(String::new, |release| {
-        format!(" It is {} now.", status_words(release).to_lowercase())
+        format!(" It is {} now.", lower(&status_words(release)))
     });
     let objected = attempted
         .release

@@ -111,8 +111,8 @@ pub fn duplicate(key: Option<&ReleaseKey>) -> Rendered {
 
 /// The request is being worked on; the answer follows.
 pub fn working(key: Option<&ReleaseKey>) -> Rendered {
-    let what = key.map_or_else(String::new, |key| format!(" on {key}"));
-    let text = format!("Working{what} …");
+    let what = key.map_or_else(|| "it".to_owned(), ToString::to_string);
+    let text = format!("Working on {what}; the answer follows here.");
     message(&text, 0, |_| vec![section(&text)])
 }
 
