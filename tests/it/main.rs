@@ -11,5 +11,6 @@
 mod adapters;
 mod deploy;
 mod scenarios;
+mod slack;
 mod store;
 mod support;
