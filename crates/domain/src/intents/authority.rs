@@ -170,7 +170,10 @@ impl Ask {
         match intent {
             Intent::Plan(_) => match release {
                 None => Self::Plan,
-                Some(release) if release.owner.is_none() && is_requester(release, actor) => Self::EditDraft,
+                // A hotfix has no owner either, and is no draft.
+                Some(release) if !is_emergency && release.owner.is_none() && is_requester(release, actor) => {
+                    Self::EditDraft
+                }
                 Some(_) => Self::EditPlan,
             },
             Intent::RequestHotfix(_) => Self::RequestHotfix,
