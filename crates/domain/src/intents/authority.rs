@@ -156,7 +156,8 @@ impl Ask {
             // After the start too: an owed sign-off is given afterwards.
             Self::SignHotfix => Some(&[Asking, Approved, Rejected, Queued, Deploying, Interrupted, Released]),
             Self::RejectPlanned | Self::RejectHotfix => Some(&[Asking, Approved, Queued]),
-            Self::Withdraw => Some(&[Asking, Approved, Queued, Rejected]),
+            // Drafted too: an edit leaves sign-offs standing until its commit is known.
+            Self::Withdraw => Some(BEFORE_START),
             Self::CancelPlanned | Self::CancelHotfix => Some(BEFORE_START),
             Self::Deploy => Some(&[Drafted, Asking, Approved, Rejected]),
             Self::Stop => Some(&[Queued, Deploying]),

@@ -122,6 +122,8 @@ pub struct Scenario {
     /// Every event with its time, in order.
     pub log: Vec<(Millis, Event)>,
     pub last: Result<Vec<Event>, Refusal>,
+    /// Another release writes to the same service.
+    pub shares_service: bool,
     first: Case,
 }
 
@@ -152,7 +154,14 @@ impl Scenario {
             key: key("REL-789"),
             log: Vec::new(),
             last: Ok(Vec::new()),
+            shares_service: false,
         }
+    }
+
+    /// Forgets how it came to this: the state was forced by the test.
+    pub fn rebase(&mut self) {
+        self.first = self.case.clone();
+        self.log.clear();
     }
 
     /// Rita planned payments v1.4.0, written by Mia.
@@ -304,7 +313,9 @@ impl Scenario {
             replayed.evolve(&serde_json::from_str(&written).unwrap(), *at_ms);
         }
         assert_eq!(replayed.release, self.case.release, "the replay differs");
-        assert_eq!(replayed.service, self.case.service, "the replay differs");
+        if !self.shares_service {
+            assert_eq!(replayed.service, self.case.service, "the replay differs");
+        }
         if let Some(release) = &self.case.release {
             let state = serde_json::to_string(release).unwrap();
             assert_eq!(serde_json::from_str::<Release>(&state).unwrap(), *release);
@@ -542,7 +553,7 @@ pub fn tell(event: &Event) -> String {
         Event::ReleaseRejected { role, person, .. } | Event::SignOffWithdrawn { role, person, .. } => {
             format!("{name} {role}: {}", name_of(person))
         }
-        Event::DebtIncurred { rules, .. } if rules.len() > 1 => format!("{name} {} rules", rules.len()),
+        Event::DebtIncurred { rules, .. } if rules.len() > 1 => format!("{name} what is skipped"),
         Event::DebtIncurred { rules, .. } => joined(vec![
             name.to_owned(),
             rules.iter().map(|rule| rule.id().to_owned()).collect(),
