@@ -178,7 +178,8 @@ fn the_ctos_earlier_click_does_not_count_after_the_tech_leads_no() {
         "EnvironmentLocked 1 for REL-789",
     ]);
     assert!(matches!(s.gate("signoff.tech-lead").detail, Detail::Overruled { .. }));
-    s.starts().then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
+    s.starts()
+        .then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
 }
 
 #[test]
@@ -313,5 +314,8 @@ fn a_word_is_taken_back_while_an_edit_waits_for_its_commit() {
     let mut plan = crate::support::proposal();
     plan.version = domain::ids::Version::new("1.4.1").unwrap();
     s.by("rita").plans(plan).then_status(Status::Drafted);
-    s.by("priya").withdraws().then_events(["SignOffWithdrawn product_owner: priya"]).then_status(Status::Drafted);
+    s.by("priya")
+        .withdraws()
+        .then_events(["SignOffWithdrawn product_owner: priya"])
+        .then_status(Status::Drafted);
 }

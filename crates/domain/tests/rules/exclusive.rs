@@ -8,6 +8,7 @@ use domain::people::Standing;
 use domain::refusal::Cause;
 use domain::release::{AttemptResult, NotStarted, SettlementChoice, Status};
 use domain::role::Role;
+use domain::service::Environment;
 
 fn interrupted() -> Scenario {
     Scenario::deploying().and(|s| {
@@ -130,29 +131,20 @@ fn a_stale_holder_frees_nothing() {
 
 #[test]
 fn an_attempt_that_lost_its_lock_does_not_start() {
-    for break_it in [
-        |s: &mut Scenario| s.case.service.environments.clear(),
-        |s: &mut Scenario| s.case.service.environments.values_mut().for_each(|e| e.holder = None),
-        |s: &mut Scenario| s.case.service.environments.values_mut().for_each(|e| e.fence += 1),
-        |s: &mut Scenario| {
-            s.case
-                .service
-                .environments
-                .values_mut()
-                .for_each(|e| e.holder.as_mut().unwrap().attempt = 7)
-        },
-        |s: &mut Scenario| {
-            s.case
-                .service
-                .environments
-                .values_mut()
-                .for_each(|e| e.holder.as_mut().unwrap().release = key("REL-1"))
-        },
-    ] {
+    let breaks: [fn(&mut Environment); 4] = [
+        |held| held.holder = None,
+        |held| held.fence += 1,
+        |held| held.holder.as_mut().unwrap().attempt = 7,
+        |held| held.holder.as_mut().unwrap().release = key("REL-1"),
+    ];
+    for break_it in breaks {
         let mut s = Scenario::queued();
-        break_it(&mut s);
+        s.case.service.environments.values_mut().for_each(break_it);
         s.starts().then_refused("deploy.exclusive", "attempt_moved");
     }
+    let mut s = Scenario::queued();
+    s.case.service.environments.clear();
+    s.starts().then_refused("deploy.exclusive", "attempt_moved");
 }
 
 #[test]
@@ -270,7 +262,7 @@ fn a_new_attempt_goes_through_every_gate_again() {
     s.starts().then_events(["AttemptStarting 2"]);
     // With a gate that holds it, it is settled and approved, and nothing is requested.
     for spoil in [
-        (|s: &mut Scenario| drop(s.at(120).now)) as fn(&mut Scenario),
+        (|s: &mut Scenario| s.at(120).done()) as fn(&mut Scenario),
         |s| {
             s.is_now("priya", Standing::Active, &[]);
         },

@@ -7,7 +7,7 @@ use domain::case::Case;
 use domain::digest::Digest;
 use domain::event::{Event, NoticeStep, SignOff, SourceProblem};
 use domain::fingerprint::Field;
-use domain::ids::{EnvironmentName, MINUTE_MS, Millis, ServiceName, Version};
+use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName, Version};
 use domain::release::{AttemptResult, Migration, NotStarted, Plan, SettlementChoice};
 use domain::role::Role;
 use domain::rule::{Kind, Rule};
@@ -417,7 +417,7 @@ fn a_whole_release_replays_to_the_state_on_file() {
         let mut case = Case::default();
         for entry in written["entries"].as_array().unwrap() {
             let event: Event = serde_json::from_value(entry["event"].clone()).unwrap();
-            case.evolve(&event, entry["at_ms"].as_i64().map(Millis::from).unwrap());
+            case.evolve(&event, entry["at_ms"].as_i64().unwrap());
         }
         let (release, service) = (json!(case.release), json!(case.service));
         if blesses() {

@@ -124,7 +124,8 @@ fn cto_first_then_tech_lead_and_the_hotfix_starts_by_itself() {
         Some(person("dev")),
         "the first active deployment engineer"
     );
-    s.starts().then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
+    s.starts()
+        .then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
     assert_eq!(s.release().status, Status::Deploying);
 }
 
@@ -420,7 +421,8 @@ fn a_tech_lead_who_signs_between_the_wait_and_the_start_spares_the_debt() {
         .approves()
         .then_events(["SignedOff tech_lead: theo"])
         .then_status(Status::Queued);
-    s.starts().then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
+    s.starts()
+        .then_events(["AttemptStarting 1", "DebtIncurred what is skipped"]);
 }
 
 #[test]

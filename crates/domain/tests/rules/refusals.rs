@@ -27,11 +27,11 @@ fn check(mut scenario: Scenario, act: impl FnOnce(&mut Scenario), rule: &str, ca
 }
 
 fn approves(name: &'static str) -> impl FnOnce(&mut Scenario) {
-    move |s| drop(s.by(name).approves().last.is_ok())
+    move |s| s.by(name).approves().done()
 }
 
 fn rejects(name: &'static str) -> impl FnOnce(&mut Scenario) {
-    move |s| drop(s.by(name).rejects().last.is_ok())
+    move |s| s.by(name).rejects().done()
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn guests_bots_outsiders_and_strangers_may_do_nothing_not_even_read() {
         ("dana", Standing::Deactivated),
         ("ugo", Standing::Unknown),
     ] {
-        let armed = |s: &mut Scenario| drop(s.is_now(name, standing, &Role::ALL).now);
+        let armed = |s: &mut Scenario| s.is_now(name, standing, &Role::ALL).done();
         let refusal = check(planned().and(armed), approves(name), "roles.commands", "standing");
         assert_eq!(refusal.cause, Cause::Standing(standing));
         check(planned().and(armed), rejects(name), "roles.commands", "standing");
@@ -619,7 +619,7 @@ fn a_justification_has_twenty_characters_that_a_person_can_read() {
     for short in [
         nineteen.to_owned(),
         format!("  {nineteen}  "),
-        format!("12345678901234\u{a0}   \n\t 5678"),
+        "12345678901234\u{a0}   \n\t 5678".to_owned(),
         "\u{200b}".repeat(30),
         " ".repeat(40),
         "ö".repeat(19),

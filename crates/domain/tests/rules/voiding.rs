@@ -186,11 +186,7 @@ fn an_edit_voids_what_it_concerns_and_asks_only_those_again() {
     check_edit(|p| p.length_ms += HOUR_MS, &[], "");
     check_edit(|p| p.scope = text("other"), &["product_owner"], "scope");
     check_edit(|p| p.dependencies = text("ledger"), &["product_owner"], "dependencies");
-    check_edit(
-        |p| drop(p.tickets.insert(key("PAY-102"))),
-        &["product_owner"],
-        "tickets",
-    );
+    check_edit(|p| p.tickets.extend([key("PAY-102")]), &["product_owner"], "tickets");
     check_edit(|p| p.user_facing = false, &["product_owner"], "user_facing");
     check_edit(|p| p.migration = Migration::ExpandOnly, &["qa_lead"], "migration");
     check_edit(|p| p.kind = Kind::Major, &["qa_lead", "product_owner"], "kind");
@@ -244,7 +240,7 @@ fn ms(text: &str) -> Millis {
 #[track_caller]
 fn check_move(zone: &str, signed: &str, moved: &str, stands: bool) {
     let mut s = Scenario::empty();
-    s.case.target.as_mut().unwrap().time_zone = zone.to_owned();
+    zone.clone_into(&mut s.case.target.as_mut().unwrap().time_zone);
     s.now = ms(signed) - HOUR_MS;
     let mut plan = proposal();
     plan.start_ms = ms(signed);
