@@ -245,16 +245,14 @@ pub(crate) fn approve(draft: &mut Draft<'_>) -> Result<bool, Refusal> {
     Ok(approves)
 }
 
-/// Whether a sign-off of `role` would count for something: missing, expired, stale, or lifting a rejection.
+/// Whether a sign-off of `role` would count for something: missing, over, on something else, by somebody who left
+/// the role since, or lifting a rejection.
 fn waits_for(draft: &Draft<'_>, release: &Release, role: Role) -> bool {
-    let judge = |role| gate(role, release, &draft.case, draft.policy, draft.now_ms, Moment::Overview).state;
-    let confirms = role == Role::Cto
-        && release.rejections.contains_key(&Role::TechLead)
-        && judge(Role::TechLead) != GateState::Met;
-    // Who left the role since the click doesn't keep others in it from signing.
-    let standing = release.sign_offs.get(&role);
-    let void = standing.is_some_and(|s| is_void(s, release, &draft.case, draft.policy, draft.now_ms));
-    confirms || void || release.rejections.contains_key(&role) || judge(role) != GateState::Met
+    let stands = release
+        .sign_offs
+        .get(&role)
+        .is_some_and(|sign_off| !is_void(sign_off, release, &draft.case, draft.policy, draft.now_ms));
+    !stands || release.rejections.contains_key(&role)
 }
 
 fn stale_view() -> Refusal {

@@ -698,6 +698,23 @@ fn every_missing_field_of_a_plan_is_named() {
     edge.start_ms = crate::support::T0 - edge.length_ms + 1;
     edge.scope = text(&"x".repeat(3_000));
     Scenario::empty().by("rita").plans(edge).then_events(["ReleasePlanned"]);
+    for length_ms in [MINUTE_MS, DAY_MS] {
+        let mut edge = proposal();
+        edge.length_ms = length_ms;
+        edge.tickets = (1..=100).map(|n| key(&format!("PAY-{n}"))).collect();
+        edge.authors = (0..50).map(|n| person(&format!("a{n}"))).collect();
+        edge.start_ms = crate::support::T0 + 366 * DAY_MS;
+        Scenario::empty().by("rita").plans(edge).then_events(["ReleasePlanned"]);
+    }
+    let edge = HotfixRequest {
+        tickets: (1..=100).map(|n| key(&format!("PAY-{n}"))).collect(),
+        justification: text(&"x".repeat(3_000)),
+        ..hotfix_request()
+    };
+    Scenario::empty()
+        .by("moe")
+        .asks_for_hotfix(edge)
+        .then_events(["HotfixRequested"]);
 }
 
 #[test]
