@@ -12,10 +12,10 @@ use crate::refusal::{Cause, Refusal};
 use crate::release::{Release, Status};
 use crate::role::Role;
 use crate::rule::Rule;
-use crate::rules::gates::{self, Gate, GateState, Moment};
+use crate::rules::gates::{self, Gate, Moment};
 use crate::rules::plan::is_said;
 use crate::rules::sign_off::{
-    eligible, expires_ms, gate, is_void, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
+    eligible, expires_ms, flaw, gate, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
 };
 use std::collections::BTreeSet;
 
@@ -251,7 +251,7 @@ fn waits_for(draft: &Draft<'_>, release: &Release, role: Role) -> bool {
     let stands = release
         .sign_offs
         .get(&role)
-        .is_some_and(|sign_off| !is_void(sign_off, release, &draft.case, draft.policy, draft.now_ms));
+        .is_some_and(|sign_off| flaw(sign_off, release, &draft.case, draft.policy, draft.now_ms).is_none());
     !stands || release.rejections.contains_key(&role)
 }
 

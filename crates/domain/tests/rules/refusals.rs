@@ -942,3 +942,50 @@ fn slips_of_the_hand_and_failures_of_ours_are_not_put_on_the_record() {
         assert!(!recorded(noise.clone()), "{noise:?}");
     }
 }
+
+#[test]
+fn a_role_in_which_nobody_can_sign_says_so_and_silence_does_not() {
+    use domain::rules::gates::Detail;
+    let mut plan = proposal();
+    plan.authors = people(&["priya", "paul", "quinn"]);
+    let mut s = Scenario::empty();
+    s.by("rita").plans(plan);
+    let mut s = s.resolved();
+    for rule in ["signoff.product-owner", "signoff.qa-lead"] {
+        assert_eq!(s.gate(rule).detail, Detail::NobodyCanSign);
+        assert!(s.gate(rule).people.is_empty());
+    }
+    s.silent = true;
+    s.case.people = s.people_for(&domain::command::Actor::Countersign);
+    assert_eq!(s.gate("signoff.product-owner").detail, Detail::Waiting);
+    let mut s = Scenario::empty();
+    s.by("cleo").asks_for_hotfix(hotfix_request());
+    let mut s = s.resolved();
+    assert_eq!(s.gate("signoff.cto").detail, Detail::Waiting, "the deputy can");
+    s.is_now("vera", Standing::Active, &[]);
+    s.case.people = s.people_for(&domain::command::Actor::Countersign);
+    assert_eq!(s.gate("signoff.cto").detail, Detail::NobodyCanSign);
+    s.case.people.holders.remove(&Role::CtoDeputy);
+    assert_eq!(
+        s.gate("signoff.cto").detail,
+        Detail::Waiting,
+        "nobody knows whether there is a deputy"
+    );
+}
+
+#[test]
+fn nobody_is_named_who_is_known_not_to_be_able_to_act() {
+    let mut s = planned();
+    s.is_now("paul", Standing::Deactivated, &[Role::ProductOwner]);
+    s.is_now("cleo", Standing::Active, &[Role::Cto, Role::CtoDeputy]);
+    s.case.people = s.people_for(&domain::command::Actor::Countersign);
+    assert_eq!(s.gate("signoff.product-owner").people, [person("priya")]);
+    let mut s = hotfix();
+    s.is_now("cleo", Standing::Active, &[Role::Cto, Role::CtoDeputy]);
+    s.case.people = s.people_for(&domain::command::Actor::Countersign);
+    assert_eq!(
+        s.gate("signoff.cto").people,
+        [person("cleo"), person("vera")],
+        "each once"
+    );
+}
