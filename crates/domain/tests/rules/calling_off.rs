@@ -319,3 +319,12 @@ fn a_word_is_taken_back_while_an_edit_waits_for_its_commit() {
         .then_events(["SignOffWithdrawn product_owner: priya"])
         .then_status(Status::Drafted);
 }
+
+#[test]
+fn a_stopped_hotfix_is_not_started_again_by_a_late_timer() {
+    let mut s = Scenario::hotfix_owed();
+    s.by("dev").stops().then_status(Status::Approved);
+    s.at(16).tech_lead_timer().then_nothing();
+    s.at(17).deputy_timer().then_refused("signoff.cto", "outdated");
+    s.then_status(Status::Approved);
+}

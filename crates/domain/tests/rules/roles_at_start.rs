@@ -173,3 +173,27 @@ fn the_cto_who_turned_deputy_still_stands_for_the_cto() {
     s.is_now("cleo", Standing::Active, &[Role::CtoDeputy]);
     s.starts().then_status(Status::Deploying);
 }
+
+#[test]
+fn a_start_that_fails_for_certain_is_called_off_though_another_signer_is_unconfirmed() {
+    let mut s = Scenario::queued();
+    s.case.people = s.people_for(&domain::command::Actor::Countersign);
+    s.case.people.facts.remove(&person("quinn"));
+    let start = |case: &domain::case::Case, s: &Scenario| {
+        let command = domain::command::Command {
+            actor: domain::command::Actor::Countersign,
+            release: s.key.clone(),
+            intent: domain::command::Intent::StartAttempt {
+                attempt: 1,
+                seen: Some(crate::support::seen('a', "deploy.sh", s.now)),
+                host: "host-1".to_owned(),
+            },
+        };
+        domain::decide::decide(case, &command, &s.policy, s.now)
+    };
+    assert_eq!(start(&s.case, &s).unwrap_err().cause.word(), "facts_unavailable");
+    s.case.people.facts.get_mut(&person("priya")).unwrap().roles.clear();
+    let told: Vec<String> = start(&s.case, &s).unwrap().iter().map(crate::support::tell).collect();
+    assert_eq!(told[0], "AttemptEnded 1 not started: gate unmet");
+    assert_eq!(told[2], "SignOffsVoided product_owner: ");
+}

@@ -442,3 +442,44 @@ fn an_overview_and_a_start_judge_the_same_sign_offs() {
             .all(|(_, state)| *state == GateState::Met)
     );
 }
+
+#[test]
+fn an_edit_says_which_fields_are_different() {
+    let changed = |change: fn(&mut Proposal)| {
+        let mut s = Scenario::approved();
+        let mut plan = proposal();
+        change(&mut plan);
+        s.by("rita").plans(plan);
+        let domain::event::Event::PlanChanged { changed, .. } = &s.last.as_ref().unwrap()[0] else {
+            panic!("{:?}", s.last)
+        };
+        changed.clone()
+    };
+    assert_eq!(changed(|_| {}), []);
+    assert_eq!(changed(|p| p.start_ms += 1), [Field::PlannedStart]);
+    assert_eq!(changed(|p| p.outcome = text("other")), [Field::Outcome]);
+    assert_eq!(
+        changed(|p| {
+            p.tickets.insert(key("PAY-102"));
+            p.version = Version::new("1.4.1").unwrap();
+        }),
+        [Field::Version, Field::Tickets],
+        "the commit is compared when it is known"
+    );
+}
+
+#[test]
+fn a_commit_that_was_typed_for_one_version_says_nothing_of_another() {
+    let mut s = Scenario::empty();
+    let mut plan = proposal();
+    plan.commit = Some(commit('c'));
+    s.by("rita").plans(plan.clone());
+    assert_eq!(s.release().typed_by, Some(person("rita")));
+    plan.commit = None;
+    plan.version = Version::new("1.4.1").unwrap();
+    s.by("rob").plans(plan);
+    assert_eq!(
+        (s.release().typed_commit.clone(), s.release().typed_by.clone()),
+        (None, None)
+    );
+}
