@@ -69,7 +69,8 @@ pub enum Who {
 
 const SIGN_PLANNED: &[Role] = &[Role::ProductOwner, Role::QaLead];
 const SIGN_HOTFIX: &[Role] = &[Role::Cto, Role::CtoDeputy, Role::TechLead];
-const SETTLE: &[Role] = &[Role::DeploymentEngineer, Role::ReleaseManager, Role::TechLead];
+/// Two different people of these settle an interrupted attempt.
+pub(crate) const SETTLE: &[Role] = &[Role::DeploymentEngineer, Role::ReleaseManager, Role::TechLead];
 /// Before anything runs: a word taken back here still prevents the start.
 const BEFORE_START: &[Status] = &[Drafted, Asking, Approved, Queued, Rejected];
 

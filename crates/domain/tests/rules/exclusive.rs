@@ -194,9 +194,10 @@ fn an_interrupted_attempt_keeps_the_environment_until_two_people_say_the_same() 
     s.by("dev")
         .settles(SettlementChoice::Finished)
         .then_events(["SettlementProposed finished by dev"]);
-    s.by("dev")
-        .settles(SettlementChoice::Finished)
-        .then_refused("deploy.start", "already_signed");
+    s.by("dev").settles(SettlementChoice::Finished);
+    let refusal = s.then_refused("deploy.start", "already_signed");
+    assert!(refusal.people.contains(&person("rita")) && !refusal.people.contains(&person("dev")));
+    assert_eq!(refusal.roles.len(), 3);
     s.by("rita")
         .settles(SettlementChoice::Failed)
         .then_events(["SettlementProposed failed by rita"]);
