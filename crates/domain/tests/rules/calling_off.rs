@@ -210,6 +210,10 @@ fn the_tech_leads_no_is_lifted_by_a_tech_lead_and_then_the_cto_is_still_needed()
         [Role::TechLead, Role::Cto],
         "who can lift it, and who can confirm over it"
     );
+    assert_eq!(
+        gate.people,
+        ["theo", "tina", "cleo", "vera"].map(crate::support::person)
+    );
     s.at(4)
         .by("tina")
         .approves()

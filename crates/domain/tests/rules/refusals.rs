@@ -989,3 +989,38 @@ fn nobody_is_named_who_is_known_not_to_be_able_to_act() {
         "each once"
     );
 }
+
+#[test]
+fn the_checklist_has_every_rule_of_a_start_in_the_order_of_the_procedure() {
+    let rules = |s: &Scenario| -> Vec<&str> {
+        let gates = s.gates(domain::rules::gates::Moment::Overview);
+        gates.iter().map(|gate| gate.rule.id()).collect()
+    };
+    assert_eq!(
+        rules(&planned()),
+        [
+            "plan.complete",
+            "vcs.tag",
+            "deploy.script",
+            "signoff.product-owner",
+            "signoff.qa-lead",
+            "signoff.recorded",
+            "deploy.start",
+            "deploy.exclusive",
+        ]
+    );
+    assert_eq!(
+        rules(&hotfix()),
+        [
+            "emergency.justification",
+            "vcs.tag",
+            "deploy.script",
+            "signoff.cto",
+            "signoff.tech-lead",
+            "signoff.recorded",
+            "deploy.start",
+            "deploy.exclusive",
+        ]
+    );
+    assert!(rules(&Scenario::empty()).is_empty());
+}
