@@ -152,7 +152,9 @@ impl Ask {
             Self::Plan | Self::RequestHotfix => None,
             Self::Read | Self::ExportAudit | Self::Record => Some(&Status::ALL),
             Self::EditPlan => Some(&[Drafted, Asking, Approved, Rejected]),
-            Self::EditDraft | Self::TypeCommit => Some(&[Drafted]),
+            Self::EditDraft => Some(&[Drafted]),
+            // A rejected release that got another version needs its commit too.
+            Self::TypeCommit => Some(&[Drafted, Rejected]),
             Self::SignPlanned => Some(&[Asking, Approved, Rejected]),
             // After the start too: an owed sign-off is given afterwards.
             Self::SignHotfix => Some(&[Asking, Approved, Rejected, Queued, Deploying, Interrupted, Released]),

@@ -62,7 +62,7 @@ pub(crate) fn record_problem(
     observed_ms: Millis,
 ) -> Result<(), Refusal> {
     let release = draft.release()?;
-    if release.source.is_some() || release.status != Status::Drafted {
+    if release.source.is_some() || !matches!(release.status, Status::Drafted | Status::Rejected) {
         return Err(outdated());
     }
     if release.source_problem != Some(problem) {

@@ -554,3 +554,47 @@ fn late_news_and_silence_do_not_undo_what_git_said() {
     s.worker(Intent::RecordSource(crate::support::seen('a', "deploy.sh", s.now + 1)))
         .then_nothing();
 }
+
+#[test]
+fn a_problem_with_the_source_is_news_only_while_the_source_is_unknown() {
+    use domain::command::Intent;
+    use domain::event::SourceProblem;
+    let problem = |s: &mut Scenario| {
+        let problem = SourceProblem::GitSilent;
+        s.worker(Intent::RecordSourceProblem {
+            problem,
+            observed_ms: crate::support::T0,
+        });
+    };
+    let mut s = Scenario::planned().resolved();
+    problem(&mut s);
+    s.then_refused("vcs.tag", "outdated");
+    let mut draft = Scenario::empty();
+    draft.by("moe").plans(proposal());
+    let mut draft = draft.resolved();
+    problem(&mut draft);
+    draft.then_refused("vcs.tag", "outdated");
+    let mut s = Scenario::planned();
+    s.by("rita").cancels();
+    problem(&mut s);
+    s.then_refused("vcs.tag", "outdated");
+    // Rejected, and edited to a version whose tag Git can't say: the commit can be typed.
+    let mut s = Scenario::planned().resolved();
+    s.by("priya").rejects();
+    let mut plan = proposal();
+    plan.version = domain::ids::Version::new("1.4.1").unwrap();
+    s.by("rita").plans(plan);
+    problem(&mut s);
+    s.then_events(["SourceNotResolved"]);
+    let commit = crate::support::commit('c');
+    s.by("rita")
+        .does(Intent::TypeCommit { commit })
+        .then_events(["CommitTyped"]);
+}
+
+#[test]
+fn what_is_over_is_not_looked_at_any_more() {
+    for mut s in [Scenario::queued(), Scenario::deploying()] {
+        s.looks('b', "deploy.sh").then_refused("vcs.tag", "outdated");
+    }
+}
