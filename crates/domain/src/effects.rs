@@ -506,24 +506,12 @@ fn notice_clock(key: &ReleaseKey, attempt: AttemptNumber, policy: &Policy, start
         .collect()
 }
 
+/// Mail after five minutes, people rung after fifteen, and once more when the hour is at risk.
 fn escalation(key: &ReleaseKey, attempt: AttemptNumber, step: NoticeStep, now_ms: Millis) -> Vec<(Job, Millis)> {
-    let mail = (
-        Job::MailNotice {
-            release: key.clone(),
-            attempt,
-        },
-        now_ms,
-    );
-    let page = (
-        Job::Page {
-            release: key.clone(),
-            attempt,
-            step,
-        },
-        now_ms,
-    );
-    match step {
-        NoticeStep::Mail => vec![mail, page],
-        NoticeStep::Page | NoticeStep::AtRisk => vec![page],
-    }
+    let release = key.clone();
+    let job = match step {
+        NoticeStep::Mail => Job::MailNotice { release, attempt },
+        NoticeStep::Page | NoticeStep::AtRisk => Job::Page { release, attempt, step },
+    };
+    vec![(job, now_ms)]
 }

@@ -69,7 +69,8 @@ pub enum Who {
 
 const SIGN_PLANNED: &[Role] = &[Role::ProductOwner, Role::QaLead];
 const SIGN_HOTFIX: &[Role] = &[Role::Cto, Role::CtoDeputy, Role::TechLead];
-const SETTLE: &[Role] = &[Role::DeploymentEngineer, Role::ReleaseManager, Role::TechLead];
+/// Two different people of these settle an interrupted attempt.
+pub(crate) const SETTLE: &[Role] = &[Role::DeploymentEngineer, Role::ReleaseManager, Role::TechLead];
 /// Before anything runs: a word taken back here still prevents the start.
 const BEFORE_START: &[Status] = &[Drafted, Asking, Approved, Queued, Rejected];
 
@@ -151,12 +152,15 @@ impl Ask {
             Self::Plan | Self::RequestHotfix => None,
             Self::Read | Self::ExportAudit | Self::Record => Some(&Status::ALL),
             Self::EditPlan => Some(&[Drafted, Asking, Approved, Rejected]),
-            Self::EditDraft | Self::TypeCommit => Some(&[Drafted]),
+            Self::EditDraft => Some(&[Drafted]),
+            // A rejected release that got another version needs its commit too.
+            Self::TypeCommit => Some(&[Drafted, Rejected]),
             Self::SignPlanned => Some(&[Asking, Approved, Rejected]),
             // After the start too: an owed sign-off is given afterwards.
             Self::SignHotfix => Some(&[Asking, Approved, Rejected, Queued, Deploying, Interrupted, Released]),
             Self::RejectPlanned | Self::RejectHotfix => Some(&[Asking, Approved, Queued]),
-            Self::Withdraw => Some(&[Asking, Approved, Queued, Rejected]),
+            // Drafted too: an edit leaves sign-offs standing until its commit is known.
+            Self::Withdraw => Some(BEFORE_START),
             Self::CancelPlanned | Self::CancelHotfix => Some(BEFORE_START),
             Self::Deploy => Some(&[Drafted, Asking, Approved, Rejected]),
             Self::Stop => Some(&[Queued, Deploying]),
@@ -170,7 +174,10 @@ impl Ask {
         match intent {
             Intent::Plan(_) => match release {
                 None => Self::Plan,
-                Some(release) if release.owner.is_none() && is_requester(release, actor) => Self::EditDraft,
+                // A hotfix has no owner either, and is no draft.
+                Some(release) if !is_emergency && release.owner.is_none() && is_requester(release, actor) => {
+                    Self::EditDraft
+                }
                 Some(_) => Self::EditPlan,
             },
             Intent::RequestHotfix(_) => Self::RequestHotfix,

@@ -3,6 +3,8 @@
 use crate::command::Actor;
 use crate::decide::Draft;
 use crate::event::Event;
+use crate::ids::PersonId;
+use crate::intents::authority::SETTLE;
 use crate::intents::deployment;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{AttemptNumber, SettlementChoice};
@@ -25,7 +27,7 @@ pub(crate) fn settle(
         return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
     };
     if attempt.settlements.get(person) == Some(&choice) {
-        return Err(Refusal::new(Rule::DeployStart, Cause::AlreadySigned));
+        return Err(needs_another(draft, person));
     }
     let second = attempt
         .settlements
@@ -53,4 +55,15 @@ pub(crate) fn settle(
         }
     }
     Ok(())
+}
+
+/// Said once is said: somebody else has to say the same.
+fn needs_another(draft: &Draft<'_>, person: &PersonId) -> Refusal {
+    let people = SETTLE
+        .iter()
+        .flat_map(|role| draft.case.people.holders_of(*role))
+        .filter(|other| *other != person)
+        .cloned()
+        .collect();
+    Refusal::new(Rule::DeployStart, Cause::AlreadySigned).for_roles(SETTLE, people)
 }

@@ -12,10 +12,10 @@ use crate::refusal::{Cause, Refusal};
 use crate::release::{Release, Status};
 use crate::role::Role;
 use crate::rule::Rule;
-use crate::rules::gates::{self, Gate, GateState, Moment};
+use crate::rules::gates::{self, Gate, Moment};
 use crate::rules::plan::is_said;
 use crate::rules::sign_off::{
-    eligible, expires_ms, gate, is_void, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
+    eligible, expires_ms, flaw, gate, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
 };
 use std::collections::BTreeSet;
 
@@ -245,16 +245,14 @@ pub(crate) fn approve(draft: &mut Draft<'_>) -> Result<bool, Refusal> {
     Ok(approves)
 }
 
-/// Whether a sign-off of `role` would count for something: missing, expired, stale, or lifting a rejection.
+/// Whether a sign-off of `role` would count for something: missing, over, on something else, by somebody who left
+/// the role since, or lifting a rejection.
 fn waits_for(draft: &Draft<'_>, release: &Release, role: Role) -> bool {
-    let judge = |role| gate(role, release, &draft.case, draft.policy, draft.now_ms, Moment::Overview).state;
-    let confirms = role == Role::Cto
-        && release.rejections.contains_key(&Role::TechLead)
-        && judge(Role::TechLead) != GateState::Met;
-    // Who left the role since the click doesn't keep others in it from signing.
-    let standing = release.sign_offs.get(&role);
-    let void = standing.is_some_and(|s| is_void(s, release, &draft.case, draft.policy, draft.now_ms));
-    confirms || void || release.rejections.contains_key(&role) || judge(role) != GateState::Met
+    let stands = release
+        .sign_offs
+        .get(&role)
+        .is_some_and(|sign_off| flaw(sign_off, release, &draft.case, draft.policy, draft.now_ms).is_none());
+    !stands || release.rejections.contains_key(&role)
 }
 
 fn stale_view() -> Refusal {

@@ -10,7 +10,7 @@ use crate::refusal::{Cause, Refusal};
 use crate::release::Status;
 use crate::role::Role;
 use crate::rule::Rule;
-use crate::rules::sign_off::{eligible, is_void, roles_of, slot_end_ms};
+use crate::rules::sign_off::{eligible, flaw, roles_of, slot_end_ms};
 use std::collections::BTreeSet;
 
 /// Records what a worker saw, if it is news, and asks whoever has to sign it.
@@ -62,7 +62,7 @@ pub(crate) fn record_problem(
     observed_ms: Millis,
 ) -> Result<(), Refusal> {
     let release = draft.release()?;
-    if release.source.is_some() || release.status != Status::Drafted {
+    if release.source.is_some() || !matches!(release.status, Status::Drafted | Status::Rejected) {
         return Err(outdated());
     }
     if release.source_problem != Some(problem) {
@@ -140,7 +140,7 @@ fn void_changed(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let mut roles = BTreeSet::new();
     let mut changed: Vec<Field> = Vec::new();
     for sign_off in release.sign_offs.values() {
-        if is_void(sign_off, release, &draft.case, draft.policy, draft.now_ms) {
+        if flaw(sign_off, release, &draft.case, draft.policy, draft.now_ms).is_some() {
             roles.insert(sign_off.role);
             changed.extend(sign_off.fingerprint.voids(&current, sign_off.role));
         }

@@ -13,7 +13,7 @@ use crate::rules::{deploy, plan, sign_off, vcs};
 /// When gates are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// For a card or a question: people's roles are taken as they were at their click.
+    /// For a card or a question: people's roles are taken as they were at their click, unless they are known to be lost.
     Overview,
     /// At the request and at the start: every signer's role is looked up again.
     Start,

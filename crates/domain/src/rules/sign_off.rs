@@ -171,45 +171,58 @@ fn judge_standing(
     now_ms: Millis,
     moment: Moment,
 ) -> (GateState, Detail) {
+    if let Some(flaw) = flaw(sign_off, release, case, policy, now_ms) {
+        return flaw;
+    }
+    let person = sign_off.person.clone();
+    let signed = |unconfirmed| {
+        let detail = Detail::SignedBy {
+            person: person.clone(),
+            at_ms: sign_off.signed_ms,
+            until_ms: expires_ms(sign_off, release, policy),
+            unconfirmed,
+        };
+        (GateState::Met, detail)
+    };
+    match (moment, case.people.facts.get(&person)) {
+        (Moment::Overview, _) => signed(false),
+        (Moment::Start, Some(facts)) if facts.is_fresh(now_ms) => signed(false),
+        // Slack is silent: an emergency goes on the membership seen at the click, a planned release waits.
+        (Moment::Start, _) if release.kind.is_emergency() && now_ms - sign_off.facts_ms <= CLICK_FACTS_MAX_AGE_MS => {
+            signed(true)
+        }
+        (Moment::Start, _) => (GateState::Unknown, Detail::RoleUnconfirmed(person)),
+    }
+}
+
+/// Why a standing sign-off counts for nothing any more: over, on something else, by somebody who may not judge this
+/// release, or who is known to have left the role. Such a sign-off is voided, and the role asked again.
+pub fn flaw(
+    sign_off: &SignOff,
+    release: &Release,
+    case: &Case,
+    policy: &Policy,
+    now_ms: Millis,
+) -> Option<(GateState, Detail)> {
     let until_ms = expires_ms(sign_off, release, policy);
     if now_ms >= until_ms {
-        return (GateState::Stale, Detail::Expired { at_ms: until_ms });
+        return Some((GateState::Stale, Detail::Expired { at_ms: until_ms }));
     }
     let changed = sign_off
         .fingerprint
         .voids(&Fingerprint::of(release, policy), sign_off.role);
     if !changed.is_empty() {
-        return (GateState::Stale, Detail::Changed(changed));
+        return Some((GateState::Stale, Detail::Changed(changed)));
     }
     let person = sign_off.person.clone();
     if !can_judge(&person, sign_off.role, release) {
-        return (GateState::Unmet, Detail::NotDistinct(person));
+        return Some((GateState::Unmet, Detail::NotDistinct(person)));
     }
-    let signed = |unconfirmed| {
-        let detail = Detail::SignedBy {
-            person: sign_off.person.clone(),
-            at_ms: sign_off.signed_ms,
-            until_ms,
-            unconfirmed,
-        };
-        (GateState::Met, detail)
-    };
-    if moment == Moment::Overview {
-        return signed(false);
-    }
-    if lost_role(sign_off, case, now_ms) {
-        return (GateState::Unmet, Detail::LostRole(person));
-    }
-    match case.people.facts.get(&person) {
-        Some(facts) if facts.is_fresh(now_ms) => signed(false),
-        // Slack is silent: an emergency goes on the membership seen at the click, a planned release waits.
-        _ if release.kind.is_emergency() && now_ms - sign_off.facts_ms <= CLICK_FACTS_MAX_AGE_MS => signed(true),
-        _ => (GateState::Unknown, Detail::RoleUnconfirmed(person)),
-    }
+    lost_role(sign_off, case, now_ms).then_some((GateState::Unmet, Detail::LostRole(person)))
 }
 
 /// Whether the signer is known to have left the role, or the company, since the click. Old news of it is news.
-pub fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
+fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
     case.people.facts.get(&sign_off.person).is_some_and(|facts| {
         let is_news = facts.is_fresh(now_ms) || facts.observed_ms > sign_off.facts_ms;
         is_news && !may_still_sign(sign_off, facts)
@@ -220,16 +233,6 @@ pub fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
 fn may_still_sign(sign_off: &SignOff, facts: &PersonFacts) -> bool {
     let paid_by_cto = sign_off.role == Role::TechLead && sign_off.as_deputy;
     facts.membership_for(sign_off.role).is_some() || (paid_by_cto && facts.membership_for(Role::Cto).is_some())
-}
-
-/// Whether a standing sign-off counts for nothing any more: over, on something else, by somebody who may not judge
-/// this release, or who left the role. Such a sign-off is voided, and the role asked again.
-pub fn is_void(sign_off: &SignOff, release: &Release, case: &Case, policy: &Policy, now_ms: Millis) -> bool {
-    let current = Fingerprint::of(release, policy);
-    now_ms >= expires_ms(sign_off, release, policy)
-        || !sign_off.fingerprint.voids(&current, sign_off.role).is_empty()
-        || !can_judge(&sign_off.person, sign_off.role, release)
-        || lost_role(sign_off, case, now_ms)
 }
 
 /// Whether, for want of another tech lead, the deputy or the CTO may give the owed sign-off.

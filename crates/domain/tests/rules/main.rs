@@ -1,0 +1,17 @@
+//! The procedure as tests: *given these events, when this person does this at that time, then this*.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod calling_off;
+mod commands;
+mod effects;
+mod exclusive;
+mod expiry;
+mod golden;
+mod notice;
+mod paths;
+mod properties;
+mod refusals;
+mod roles_at_start;
+mod support;
+mod voiding;

@@ -1,0 +1,640 @@
+//! Random people do random things at random times; whatever starts is judged a second time by a naive reading of the
+//! rulebook that shares no code with the domain: it reads the log and the world, nothing else.
+
+use crate::support::{Scenario, T0, hotfix_request, key, people, person, proposal, seen, text};
+use domain::case::Case;
+use domain::command::{Intent, Proposal};
+use domain::event::{Event, SignOff};
+use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
+use domain::people::Standing;
+use domain::policy::TechLeadMode;
+use domain::release::{AttemptResult, AttemptState, Plan, Release, SettlementChoice};
+use domain::role::Role;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const NAMES: [&str; 12] = [
+    "rita", "priya", "paul", "quinn", "theo", "tina", "cleo", "vera", "dev", "moe", "gus", "rob",
+];
+const SIGNING: [Role; 4] = [Role::ProductOwner, Role::QaLead, Role::Cto, Role::TechLead];
+
+#[derive(Debug, Clone)]
+enum Act {
+    Approve,
+    ApproveTyped,
+    ApproveAs(usize),
+    Reject,
+    Withdraw,
+    Cancel,
+    Deploy,
+    Stop,
+    Settle(usize),
+    Edit(u8),
+    Look(char, bool),
+    Start(u8),
+    Running,
+    End(bool),
+    Interrupt,
+    DeputyTimer,
+    TechLeadTimer,
+    Notice,
+    Breach,
+    Roles(usize),
+    Mode(u8),
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    which: usize,
+    who: usize,
+    act: Act,
+    later_ms: Millis,
+    facts_age: Millis,
+    silent: bool,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        24 => Just(Act::Approve),
+        2 => Just(Act::ApproveTyped),
+        3 => (0..4_usize).prop_map(Act::ApproveAs),
+        1 => Just(Act::Reject),
+        2 => prop::bool::weighted(0.1).prop_map(|gives_up| if gives_up { Act::Cancel } else { Act::Withdraw }),
+        6 => Just(Act::Deploy),
+        1 => Just(Act::Stop),
+        4 => (0..3_usize).prop_map(Act::Settle),
+        3 => (0..9_u8).prop_map(Act::Edit),
+        2 => (prop::sample::select(vec!['a', 'a', 'b']), any::<bool>()).prop_map(|(c, s)| Act::Look(c, s)),
+        12 => prop::sample::select(vec![0_u8, 0, 0, 0, 0, 1, 2, 3]).prop_map(Act::Start),
+        2 => Just(Act::Running),
+        4 => any::<bool>().prop_map(Act::End),
+        2 => Just(Act::Interrupt),
+        3 => Just(Act::DeputyTimer),
+        5 => Just(Act::TechLeadTimer),
+        1 => Just(Act::Notice),
+        1 => Just(Act::Breach),
+        3 => (0..SIGNING.len() + 5).prop_map(Act::Roles),
+        1 => (0..3_u8).prop_map(Act::Mode),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let later = prop::sample::select(vec![
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        1_000,
+        MINUTE_MS,
+        MINUTE_MS,
+        MINUTE_MS,
+        5 * MINUTE_MS,
+        15 * MINUTE_MS,
+        45 * MINUTE_MS,
+    ]);
+    let age = prop::sample::select(vec![0, 0, 0, 0, 0, 0, 0, 30_000, 60_000, 60_001, 30 * MINUTE_MS, -1]);
+    (
+        0..2_usize,
+        0..NAMES.len(),
+        act(),
+        later,
+        age,
+        prop::bool::weighted(0.05),
+    )
+        .prop_map(|(which, who, act, later_ms, facts_age, silent)| Step {
+            which,
+            who,
+            act,
+            later_ms,
+            facts_age,
+            silent,
+        })
+}
+
+fn plan() -> Proposal {
+    Proposal {
+        start_ms: T0 + 5 * MINUTE_MS,
+        length_ms: 12 * HOUR_MS,
+        ..proposal()
+    }
+}
+
+fn edited(which: u8) -> Proposal {
+    let mut plan = plan();
+    match which {
+        0 => plan.outcome = text("another outcome"),
+        1 => plan.scope = text("another scope"),
+        2 => plan.start_ms += HOUR_MS,
+        3 => plan.start_ms += DAY_MS,
+        4 => plan.authors = people(&["mia", "priya"]),
+        5 => plan.version = domain::ids::Version::new("1.4.9").unwrap(),
+        6 => plan.migration = domain::release::Migration::ExpandOnly,
+        7 => drop(plan.tickets.insert(key("PAY-102"))),
+        _ => {}
+    }
+    plan
+}
+
+/// Who acts: for a signature, mostly somebody in a role that signs, so that releases get somewhere.
+fn perform(s: &mut Scenario, step: &Step) {
+    const SIGNERS: [&str; 12] = [
+        "priya", "quinn", "cleo", "theo", "priya", "quinn", "cleo", "tina", "paul", "vera", "moe", "gus",
+    ];
+    let name = match step.act {
+        Act::Approve | Act::ApproveTyped => SIGNERS[step.who],
+        _ => NAMES[step.who],
+    };
+    let number = s.attempt();
+    match &step.act {
+        Act::Approve => s.by(name).approves().done(),
+        Act::ApproveTyped => s.by(name).types_approve().done(),
+        Act::ApproveAs(role) => s.by(name).approves_as(SIGNING[*role]).done(),
+        Act::Reject => s.by(name).rejects().done(),
+        Act::Withdraw => s.by(name).withdraws().done(),
+        Act::Cancel => s.by(name).cancels().done(),
+        Act::Deploy => s.by("dev").deploys().done(),
+        Act::Stop => s.by(name).stops().done(),
+        Act::Settle(choice) => s.by(name).settles(SettlementChoice::ALL[*choice]).done(),
+        Act::Edit(which) => drop(
+            s.by(if *which % 2 == 0 { "rita" } else { "rob" })
+                .plans(edited(*which))
+                .now,
+        ),
+        Act::Look(letter, same) => s.looks(*letter, if *same { "deploy.sh" } else { "other.sh" }).done(),
+        Act::Start(how) => {
+            let source = s.release().source.clone();
+            let mut look = seen('a', "deploy.sh", s.now);
+            if let Some(source) = source {
+                (look.commit, look.script, look.executor) = (Some(source.commit), source.script, source.executor);
+            }
+            match how {
+                1 => look.commit = Some(crate::support::commit('e')),
+                2 => look.commit = None,
+                _ => {}
+            }
+            s.starts_seeing((*how != 3).then_some(look));
+        }
+        Act::Running => s.worker(Intent::RecordRunning { attempt: number }).done(),
+        Act::End(succeeded) => {
+            s.ends(if *succeeded {
+                AttemptResult::Succeeded
+            } else {
+                AttemptResult::Failed(1)
+            });
+        }
+        Act::Interrupt => s.is_interrupted().done(),
+        Act::DeputyTimer => s.deputy_timer().done(),
+        Act::TechLeadTimer => s.tech_lead_timer().done(),
+        Act::Notice => s.notice_posted().done(),
+        Act::Breach => s.notice_breach().done(),
+        Act::Roles(role) => {
+            let roles: Vec<Role> = SIGNING.get(*role).copied().into_iter().collect();
+            match role {
+                0..4 => s.is_now(name, Standing::Active, &roles).done(),
+                4 => s.is_now(name, Standing::Deactivated, &[]).done(),
+                _ => s.world = Scenario::empty().world,
+            }
+            s.last = Ok(Vec::new());
+        }
+        Act::Mode(mode) => {
+            s.mode([TechLeadMode::Block, TechLeadMode::BlockThenOwe, TechLeadMode::Owe][usize::from(*mode)]);
+            s.last = Ok(Vec::new());
+        }
+    }
+}
+
+/// What the naive reader knows after reading the log once.
+#[derive(Default)]
+struct Reading {
+    is_emergency: bool,
+    parts: BTreeSet<PersonId>,
+    plan: Option<Plan>,
+    /// What a signature was given on, in plain words.
+    content: BTreeMap<&'static str, String>,
+    signed: BTreeMap<Role, (SignOff, BTreeMap<&'static str, String>)>,
+    rejected: BTreeMap<Role, usize>,
+    confirmed_at: Option<usize>,
+    asked_tech_leads: Option<(Millis, BTreeSet<PersonId>)>,
+    cancelled: bool,
+    locked_for: Option<u32>,
+    started: Vec<u32>,
+}
+
+fn read(log: &[(Millis, Event)]) -> Reading {
+    let mut r = Reading::default();
+    for (index, (at_ms, event)) in log.iter().enumerate() {
+        match event {
+            Event::ReleasePlanned {
+                requester,
+                owner,
+                authors,
+                plan,
+                kind,
+                version,
+                tickets,
+                ..
+            } => {
+                r.parts.clone_from(authors);
+                r.parts.insert(requester.clone());
+                r.parts.extend(owner.clone());
+                r.content_of_plan(plan, format!("{kind:?}"), version.to_string(), format!("{tickets:?}"));
+            }
+            Event::PlanChanged {
+                owner,
+                authors,
+                plan,
+                kind,
+                version,
+                tickets,
+                ..
+            } => {
+                let Some((_, Event::ReleasePlanned { requester, .. })) = log.first() else {
+                    panic!("{log:?}")
+                };
+                r.parts.clone_from(authors);
+                r.parts.insert(requester.clone());
+                r.parts.extend(owner.clone());
+                r.content_of_plan(plan, format!("{kind:?}"), version.to_string(), format!("{tickets:?}"));
+                r.asked_tech_leads = None;
+            }
+            Event::HotfixRequested { requester, authors, .. } => {
+                r.is_emergency = true;
+                r.parts.clone_from(authors);
+                r.parts.insert(requester.clone());
+            }
+            Event::SourceResolved {
+                commit,
+                script,
+                executor,
+                ..
+            } => {
+                r.content.insert("commit", commit.to_string());
+                r.content.insert("script", format!("{script} {executor}"));
+                r.asked_tech_leads = None;
+            }
+            Event::SignOffRequested {
+                role: Role::TechLead,
+                people,
+                ..
+            } => {
+                let mut all = r.asked_tech_leads.take().map(|(_, people)| people).unwrap_or_default();
+                all.extend(people.clone());
+                r.asked_tech_leads = Some((*at_ms, all));
+            }
+            Event::SignedOff { sign_off } => {
+                r.rejected.remove(&sign_off.role);
+                if sign_off.role == Role::Cto {
+                    r.confirmed_at = sign_off.confirms_rejection.then_some(index);
+                }
+                r.signed
+                    .insert(sign_off.role, ((**sign_off).clone(), r.content.clone()));
+            }
+            Event::SignOffWithdrawn { role, .. } => drop(r.signed.remove(role)),
+            Event::SignOffsVoided { roles, .. } => r.signed.retain(|role, _| !roles.contains(role)),
+            Event::ReleaseRejected { role, .. } => {
+                r.signed.remove(role);
+                r.rejected.insert(*role, index);
+            }
+            Event::ReleaseCancelled { .. } => r.cancelled = true,
+            Event::EnvironmentLocked { attempt, .. } => r.locked_for = Some(*attempt),
+            Event::EnvironmentUnlocked { .. } => r.locked_for = None,
+            Event::AttemptStarting { attempt, .. } => r.started.push(*attempt),
+            _ => {}
+        }
+    }
+    r
+}
+
+impl Reading {
+    fn content_of_plan(&mut self, plan: &Plan, kind: String, version: String, tickets: String) {
+        self.content.insert("kind", kind);
+        self.content.insert("version", version);
+        self.content.insert("tickets", tickets);
+        self.content
+            .insert("scope", format!("{} {}", plan.scope, plan.dependencies));
+        self.content.insert("user-facing", plan.user_facing.to_string());
+        self.content.insert("migration", format!("{:?}", plan.migration));
+        // November in Berlin: UTC + 1 h, no change of the clock near.
+        self.content
+            .insert("day", ((plan.start_ms + HOUR_MS).div_euclid(DAY_MS)).to_string());
+        self.content.insert("start", plan.start_ms.to_string());
+        self.plan = Some(plan.clone());
+    }
+
+    /// Why the sign-off of `role` does not count at this start.
+    fn flaw(&self, role: Role, s: &Scenario) -> Option<String> {
+        let Some((signed, content)) = self.signed.get(&role) else {
+            return Some("missing".to_owned());
+        };
+        let until = match &self.plan {
+            Some(plan) => (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms),
+            None => signed.signed_ms + 4 * HOUR_MS,
+        };
+        if s.now >= until {
+            return Some("over".to_owned());
+        }
+        if self.parts.contains(&signed.person) {
+            return Some("own release".to_owned());
+        }
+        let mut fields = vec!["commit", "script", "kind", "version"];
+        match role {
+            Role::ProductOwner => fields.extend(["tickets", "scope", "user-facing", "day"]),
+            Role::QaLead => fields.push("migration"),
+            _ => {}
+        }
+        for field in fields {
+            if content.get(field) != self.content.get(field) {
+                return Some(format!("{field} changed"));
+            }
+        }
+        let start =
+            |content: &BTreeMap<&str, String>| content.get("start").and_then(|text| text.parse::<Millis>().ok());
+        if role == Role::ProductOwner && start(&self.content) < start(content) {
+            return Some("earlier".to_owned());
+        }
+        let (standing, roles) = &s.world[signed.person.as_str().trim_start_matches("p-")];
+        let paid = role == Role::TechLead && signed.as_deputy;
+        let in_role = roles.contains(&role)
+            || (role == Role::Cto || paid) && (roles.contains(&Role::CtoDeputy) || roles.contains(&Role::Cto));
+        let fresh = !s.silent && s.facts_age.abs() <= MINUTE_MS;
+        if fresh && !(in_role && *standing == Standing::Active) {
+            return Some("not in the role any more".to_owned());
+        }
+        let recent = self.is_emergency && s.now - signed.facts_ms <= HOUR_MS;
+        if !fresh && !recent {
+            return Some("nobody can tell whether in the role".to_owned());
+        }
+        None
+    }
+
+    /// Every reason why this start is against the rulebook.
+    fn objections(&self, attempt: u32, s: &Scenario) -> Vec<String> {
+        let mut objections = Vec::new();
+        let mut say = |text: String| objections.push(text);
+        if self.cancelled {
+            say("cancelled".to_owned());
+        }
+        if self.started.contains(&attempt) {
+            say("started twice".to_owned());
+        }
+        if self.locked_for != Some(attempt) {
+            say(format!("locked for {:?}", self.locked_for));
+        }
+        if self.plan.as_ref().is_some_and(|plan| s.now < plan.start_ms) {
+            say("before the planned start".to_owned());
+        }
+        let roles = if self.is_emergency {
+            vec![Role::Cto]
+        } else {
+            vec![Role::ProductOwner, Role::QaLead]
+        };
+        for role in roles {
+            if let Some(flaw) = self.flaw(role, s) {
+                say(format!("{role}: {flaw}"));
+            }
+            if self.rejected.contains_key(&role) {
+                say(format!("{role}: rejected"));
+            }
+        }
+        if self.is_emergency
+            && let Some(objection) = self.tech_lead(s)
+        {
+            say(objection);
+        }
+        let signers: BTreeSet<&PersonId> = self.signed.values().map(|(signed, _)| &signed.person).collect();
+        if signers.len() < self.signed.len() {
+            say("one person signed twice".to_owned());
+        }
+        objections
+    }
+
+    fn tech_lead(&self, s: &Scenario) -> Option<String> {
+        if let Some(rejected_at) = self.rejected.get(&Role::TechLead) {
+            let confirmed = self.signed.contains_key(&Role::Cto) && self.confirmed_at > Some(*rejected_at);
+            return (!confirmed).then(|| "tech lead: rejected, not confirmed by the CTO".to_owned());
+        }
+        let flaw = self.flaw(Role::TechLead, s)?;
+        let (asked_ms, asked) = self.asked_tech_leads.clone()?;
+        let signed_as_other: BTreeSet<&PersonId> = self
+            .signed
+            .iter()
+            .filter(|(role, _)| **role != Role::TechLead)
+            .map(|(_, (signed, _))| &signed.person)
+            .collect();
+        let somebody = asked
+            .iter()
+            .any(|who| !self.parts.contains(who) && !signed_as_other.contains(who));
+        let owed = match s.policy.tech_lead_mode {
+            TechLeadMode::Block => false,
+            TechLeadMode::Owe => true,
+            TechLeadMode::BlockThenOwe => !somebody || s.now >= asked_ms + 15 * MINUTE_MS,
+        };
+        (!owed).then(|| format!("tech lead: {flaw}, and not owed yet"))
+    }
+}
+
+fn is_live(release: &Release) -> usize {
+    release
+        .attempts
+        .iter()
+        .filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_)))
+        .count()
+}
+
+/// Two releases of one service; what one does to the locks the other sees.
+struct Both {
+    releases: [Scenario; 2],
+    starts: usize,
+    fence: u64,
+}
+
+impl Both {
+    fn new(first_is_hotfix: bool, second_is_hotfix: bool) -> Self {
+        let make = |is_hotfix, name| {
+            let mut s = Scenario::empty();
+            s.key = key(name);
+            s.shares_service = true;
+            if is_hotfix {
+                s.by("rita").asks_for_hotfix(hotfix_request());
+            } else {
+                s.by("rita").plans(plan());
+            }
+            s.resolved()
+        };
+        Self {
+            releases: [make(first_is_hotfix, "REL-1"), make(second_is_hotfix, "REL-2")],
+            starts: 0,
+            fence: 0,
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        let before = self.releases[step.which].log.len();
+        for s in &mut self.releases {
+            s.now += step.later_ms;
+        }
+        let other = self.releases[1 - step.which].case.service.clone();
+        let s = &mut self.releases[step.which];
+        (s.facts_age, s.silent) = (step.facts_age, step.silent);
+        s.case.service = other;
+        perform(s, step);
+        let s = &self.releases[step.which];
+        for index in before..s.log.len() {
+            self.judge(step.which, index);
+        }
+        // Whoever changes role changes it for both releases.
+        let (service, world, policy) = {
+            let s = &self.releases[step.which];
+            (s.case.service.clone(), s.world.clone(), s.policy.clone())
+        };
+        let other = &mut self.releases[1 - step.which];
+        (other.case.service, other.world, other.policy) = (service, world, policy);
+        let live: usize = self.releases.iter().map(|s| is_live(s.release())).sum();
+        assert!(live <= 1, "two live attempts in one environment");
+        let held = self.releases[0].holder();
+        assert_eq!(held.is_some(), live == 1, "locked exactly while an attempt lives");
+    }
+
+    fn judge(&mut self, which: usize, index: usize) {
+        let s = &self.releases[which];
+        match &s.log[index].1 {
+            Event::AttemptStarting { attempt, .. } => {
+                let objections = read(&s.log[..index]).objections(*attempt, s);
+                assert!(
+                    objections.is_empty(),
+                    "{objections:?}\n{:#?}",
+                    s.log.iter().map(|(_, e)| crate::support::tell(e)).collect::<Vec<_>>()
+                );
+                self.starts += 1;
+            }
+            Event::EnvironmentLocked { fence, .. } => {
+                assert!(*fence > self.fence, "a fence that does not rise");
+                self.fence = *fence;
+            }
+            Event::SignedOff { sign_off } => {
+                let (standing, roles) = &s.world[sign_off.person.as_str().trim_start_matches("p-")];
+                assert_eq!(*standing, Standing::Active, "signed by somebody who may not act");
+                let cto = roles.contains(&Role::Cto) || roles.contains(&Role::CtoDeputy);
+                assert!(
+                    roles.contains(&sign_off.role) || sign_off.as_deputy && cto,
+                    "signed out of role"
+                );
+                assert!(!s.silent || s.facts_age.abs() <= MINUTE_MS, "signed on old facts");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A few seconds by default; `PROPTEST_CASES=20000` for a long look.
+fn cases(count: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig {
+        cases: wanted.unwrap_or(count),
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(160))]
+
+    #[test]
+    fn nothing_starts_that_the_rulebook_forbids(
+        kinds in (any::<bool>(), any::<bool>()),
+        steps in vec(step(), 1..60),
+    ) {
+        let mut both = Both::new(kinds.0, kinds.1);
+        for step in &steps {
+            both.take(step);
+        }
+    }
+
+    #[test]
+    fn any_event_in_any_order_at_any_time_folds_without_a_panic(
+        order in vec((0..30_usize, -1_000_000_000_000_i64..3_000_000_000_000), 1..40),
+    ) {
+        let samples = crate::golden::samples();
+        let mut case = Case::default();
+        for (index, at_ms) in &order {
+            case.evolve(&samples[*index], *at_ms);
+        }
+        if let Some(release) = &case.release {
+            let state = serde_json::to_string(release).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Release>(&state).unwrap(), release);
+        }
+    }
+}
+
+/// The property above would hold for a bot that never starts anything: random life must reach starts of every kind.
+#[test]
+fn random_people_do_start_deployments() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut planned, mut hotfixes) = (0, 0);
+    for round in 0..120 {
+        let steps = vec(step(), 60).new_tree(&mut runner).unwrap().current();
+        let mut both = Both::new(round % 2 == 0, round % 2 == 0);
+        for step in &steps {
+            both.take(step);
+        }
+        *(if round % 2 == 0 { &mut hotfixes } else { &mut planned }) += both.starts;
+    }
+    assert!(
+        planned >= 5 && hotfixes >= 20,
+        "{planned} planned and {hotfixes} hotfix starts"
+    );
+}
+
+#[test]
+fn the_naive_reader_sees_what_is_wrong() {
+    let objections = |s: &Scenario| read(&s.log).objections(s.attempt(), s);
+    assert_eq!(objections(&Scenario::queued()), Vec::<String>::new());
+    assert_eq!(objections(&Scenario::hotfix_owed()), Vec::<String>::new());
+    let spoiled = |spoil: fn(&mut Scenario)| objections(&Scenario::queued().and(spoil));
+    assert_eq!(
+        spoiled(|s| {
+            s.is_now("priya", Standing::Active, &[]);
+        }),
+        ["product_owner: not in the role any more"]
+    );
+    assert_eq!(spoiled(|s| s.silent = true).len(), 2);
+    assert_eq!(
+        spoiled(|s| {
+            s.at(120);
+        })
+        .len(),
+        2
+    );
+    assert_eq!(
+        spoiled(|s| {
+            s.at(59);
+        }),
+        ["before the planned start"]
+    );
+    assert_eq!(
+        spoiled(|s| {
+            s.by("priya").withdraws();
+        })
+        .len(),
+        2
+    );
+    assert_eq!(
+        spoiled(|s| {
+            s.starts();
+        }),
+        ["started twice"]
+    );
+    let author = objections(&Scenario::queued().and(|s| {
+        let (_, Event::ReleasePlanned { authors, .. }) = &mut s.log[0] else {
+            panic!()
+        };
+        authors.insert(person("quinn"));
+    }));
+    assert_eq!(author, ["qa_lead: own release"]);
+}
