@@ -9,10 +9,11 @@ pub use load::{replay, replay_service};
 
 use crate::clock::Clock;
 use crate::handle::facts::{Facts, FactsWanted};
-use crate::store::{AnsweredRequest, Commit, Outcome, RepeatGuard, Settlement, Store, StoreError};
+use crate::store::{AnsweredRequest, Commit, NewJob, Outcome, RepeatGuard, Settlement, Store, StoreError};
 use domain::case::{Case, Target};
 use domain::command::{Actor, Command, Intent};
 use domain::decide::decide;
+use domain::effects::Due;
 use domain::event::Event;
 use domain::intents::authority::Ask;
 use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
@@ -285,6 +286,28 @@ fn wanted(intent: &Intent) -> FactsWanted {
 }
 
 impl Handler {
+    /// Queues jobs that a job asks for, in the transaction that ends it.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`].
+    pub async fn queue(&self, due: &[Due], version: u64, settles: Settlement) -> Result<(), HandleError> {
+        let now_ms = self.clock.now_ms();
+        let jobs = due.iter().enumerate().map(|(index, due)| {
+            let mut job = build::new_job(due, version, index, now_ms)?;
+            job.id = format!("{}/{}", settles.job, index);
+            Ok(job)
+        });
+        let jobs: anyhow::Result<Vec<NewJob>> = jobs.collect();
+        let commit = Commit {
+            jobs: jobs.map_err(HandleError::Broken)?,
+            settles: Some(settles),
+            decided_ms: now_ms,
+            ..Commit::default()
+        };
+        self.store.commit(commit, Instant::now() + Duration::from_secs(10)).await?;
+        Ok(())
+    }
+
     /// Closes a window of repeated refusals with one entry that names their count. False if more came in.
     ///
     /// # Errors

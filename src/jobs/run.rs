@@ -13,7 +13,7 @@ use crate::slack::client::SlackClient;
 use crate::store::{ClaimedJob, Fate};
 use domain::command::{Actor, Command, Intent, SourceSeen};
 use domain::digest::Digest;
-use domain::effects::Job;
+use domain::effects::{Job, refreshes};
 use domain::event::SourceProblem;
 use domain::ids::{ReleaseKey, ServiceName};
 use domain::refusal::Cause;
@@ -135,6 +135,7 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         }
         Job::MailNotice { release, attempt } => message::mail_notice(&desk, release, *attempt).await,
         Job::Page { release, attempt, step } => message::page(&desk, release, *attempt, *step).await,
+        Job::LookAgain { release } => desk.look_again(release).await,
         Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,
     };
     ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor))
@@ -262,6 +263,14 @@ impl Desk<'_> {
             },
         };
         Ok(SourceSeen { commit, script, executor, observed_ms: self.now_ms() })
+    }
+
+    async fn look_again(&self, key: &ReleaseKey) -> Result<Ran, Trouble> {
+        let (Some(release), version) = self.handler.release(key).await? else { return Ok(Ran::Done) };
+        let due = refreshes(&release, self.now_ms());
+        let settles = settlement(self.claimed, Fate::Done);
+        self.handler.queue(&due, version, settles).await?;
+        Ok(Ran::Settled)
     }
 
     async fn close_refusals(&self, release: &ReleaseKey, key: &str) -> Result<Ran, Trouble> {

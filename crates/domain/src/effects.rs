@@ -97,6 +97,11 @@ pub enum Job {
         /// Which step.
         step: NoticeStep,
     },
+    /// Timer: a sign-off may have expired, so every copy must say so. Safe: it only asks for refreshes.
+    LookAgain {
+        /// Of which release.
+        release: ReleaseKey,
+    },
     /// Timer: the end of a window of repeated refusals. Safe: the count is compared when it is closed.
     CloseRefusals {
         /// The release.
@@ -150,6 +155,7 @@ impl Job {
             | Self::EndTechLeadWait { .. }
             | Self::EscalateNotice { .. }
             | Self::BreachNotice { .. }
+            | Self::LookAgain { .. }
             | Self::CloseRefusals { .. } => Lane::Clock,
             Self::RefreshMessage { .. } | Self::PostMessage { .. } => Lane::Message,
             Self::MailNotice { .. } | Self::Page { .. } => Lane::Mail,
@@ -169,6 +175,7 @@ impl Job {
             | Self::BreachNotice { release, .. }
             | Self::MailNotice { release, .. }
             | Self::Page { release, .. }
+            | Self::LookAgain { release }
             | Self::CloseRefusals { release, .. } => release,
             Self::RefreshMessage { message } | Self::PostMessage { message } => message.release(),
         }
@@ -340,22 +347,30 @@ pub fn effects(release: &Release, events: &[Event], first_version: u64, policy: 
     }
     if !events.is_empty() {
         // Whatever happened, every copy must say what is true now.
-        let questions = release
-            .copies
-            .iter()
-            .map(|(role, person, revision)| MessageId::Question {
-                release: key.clone(),
-                role: *role,
-                person: person.clone(),
-                revision: *revision,
-            });
-        let live = std::iter::once(MessageId::Card { release: key.clone() }).chain(questions);
-        due.extend(live.map(|message| Due {
-            job: Job::RefreshMessage { message },
-            at_ms: now_ms,
-        }));
+        due.extend(refreshes(release, now_ms));
     }
     due
+}
+
+/// A refresh of every message that shows the release's current state.
+pub fn refreshes(release: &Release, now_ms: Millis) -> Vec<Due> {
+    let key = &release.key;
+    let questions = release
+        .copies
+        .iter()
+        .map(|(role, person, revision)| MessageId::Question {
+            release: key.clone(),
+            role: *role,
+            person: person.clone(),
+            revision: *revision,
+        });
+    std::iter::once(MessageId::Card { release: key.clone() })
+        .chain(questions)
+        .map(|message| Due {
+            job: Job::RefreshMessage { message },
+            at_ms: now_ms,
+        })
+        .collect()
 }
 
 /// Whether an event is told in the card's thread.
@@ -400,12 +415,7 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
         Event::SignedOff { sign_off } => {
             // When it expires, the card must say so by itself.
             let at_ms = sign_off::expires_ms(sign_off, release, policy);
-            vec![(
-                Job::RefreshMessage {
-                    message: MessageId::Card { release: key },
-                },
-                at_ms,
-            )]
+            vec![(Job::LookAgain { release: key }, at_ms)]
         }
         Event::DeploymentRequested { attempt, .. } => vec![(
             Job::StartAttempt {

@@ -140,5 +140,6 @@ pub async fn a_bot_that_is_down_records_the_breach_when_it_is_back(engine: Engin
     assert_eq!(breach.due_ms, started_ms + 3_600_000, "when it was due");
     assert!(breach.recorded_ms >= started_ms + 36_000_000, "when it was recorded");
     bot.sees(RELEASES, &["HOTFIX"]).await;
+    drop_dead_mail(&bot).await;
     bot.finish().await;
 }

@@ -72,7 +72,7 @@ fn each_event_has_exactly_these_jobs() {
         let expected: Vec<&str> = match name.as_str() {
             "ReleasePlanned.v1" | "HotfixRequested.v1" | "PlanChanged.v1" | "CommitTyped.v1" => vec!["resolve_source"],
             // Signed at minute 0 of its own scenario; looked at from minute 2.
-            "SignedOff.v1" => vec!["refresh_message card/REL-789 +238m"],
+            "SignedOff.v1" => vec!["look_again +238m"],
             "DeploymentRequested.v1" => vec!["start_attempt"],
             "AttemptStarting.v1" => vec![
                 "watch_attempt",
