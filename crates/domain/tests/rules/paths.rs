@@ -395,6 +395,11 @@ fn where_no_other_tech_lead_exists_the_deputy_or_cto_who_has_not_signed_pays() {
             format!("SignedOff tech_lead: {payer} as deputy").as_str(),
             format!("DebtClosed signoff.tech-lead by {payer}").as_str(),
         ]);
+        assert_eq!(
+            s.gate("signoff.tech-lead").roles,
+            [Role::TechLead],
+            "nothing is left to pay"
+        );
         // Paid is paid: another start finds the sign-off in force, by somebody still on the CTO's side.
         s.ends(AttemptResult::Failed(1));
         s.at(40).by("dev").deploys();
@@ -594,6 +599,13 @@ fn a_problem_with_the_source_is_news_only_while_the_source_is_unknown() {
 
 #[test]
 fn what_is_over_is_not_looked_at_any_more() {
+    let mut s = Scenario::planned().resolved();
+    s.looks('b', "deploy.sh").then_status(Status::Asking);
+    assert_eq!(
+        s.release().revision,
+        3,
+        "two looks in one millisecond: the later word counts"
+    );
     for mut s in [Scenario::queued(), Scenario::deploying()] {
         s.looks('b', "deploy.sh").then_refused("vcs.tag", "outdated");
     }
