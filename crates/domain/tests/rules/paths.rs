@@ -610,3 +610,22 @@ fn what_is_over_is_not_looked_at_any_more() {
         s.looks('b', "deploy.sh").then_refused("vcs.tag", "outdated");
     }
 }
+
+#[test]
+fn a_debt_is_not_paid_under_an_attempt_that_is_about_to_start() {
+    let mut s = Scenario::hotfix().resolved();
+    s.at(1).by("theo").approves();
+    s.at(200).by("cleo").approves().then_status(Status::Queued);
+    // In the queue Theo's four hours end: the start owes his sign-off, which stands, but counts no more.
+    s.at(242).starts().then_events(STARTED);
+    s.at(243).ends(AttemptResult::Failed(1));
+    s.at(244).by("dev").deploys().then_status(Status::Queued);
+    s.by("theo").approves().then_refused("signoff.tech-lead", "status");
+    s.starts().then_events(["AttemptStarting 2"]);
+    s.at(245).by("theo").approves().then_events([
+        "SignOffsVoided tech_lead: ",
+        "SignedOff tech_lead: theo",
+        "DebtClosed signoff.tech-lead by theo",
+    ]);
+    s.then_status(Status::Deploying);
+}
