@@ -21,6 +21,10 @@ pub(crate) fn request(draft: &mut Draft<'_>, actor: &Actor) -> Result<(), Refusa
 
 /// Locks the environment for a new attempt, if every gate holds.
 pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), Refusal> {
+    if let Some(live) = draft.release()?.live_attempt() {
+        // By its status a release with a live attempt can't come here; two attempts must be impossible, not unlikely.
+        return Err(Refusal::new(Rule::DeployExclusive, Cause::AttemptMoved(live.number)));
+    }
     // By a person's command the signers were looked up just now; after a sign-off the start looks them up.
     let moment = if by.is_some() { Moment::Start } else { Moment::Overview };
     let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, moment);

@@ -46,13 +46,14 @@ pub(crate) fn sign(
         return Err(refuse(draft, release, role, Cause::AlreadySigned));
     }
     let pays_debt = release.open_debts().any(|(rule, _)| rule == rule_of(role));
-    let is_open = match release.status {
+    let counts_in = match release.status {
         Status::Asking | Status::Approved | Status::Rejected => true,
-        // A missing one still spares a debt; a standing one is replaced only when nothing is about to start.
+        // Before the start a missing one still spares a debt. A standing one is not replaced under an attempt that is
+        // about to start: for a moment nobody would have signed.
         Status::Queued => !release.sign_offs.contains_key(&role),
-        _ => false,
+        _ => pays_debt,
     };
-    if !pays_debt && !is_open {
+    if !counts_in {
         return Err(refuse(draft, release, role, Cause::Status(release.status)));
     }
     let sign_off = make(draft, release, person, &facts, role, seen);

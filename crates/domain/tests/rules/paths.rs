@@ -395,6 +395,11 @@ fn where_no_other_tech_lead_exists_the_deputy_or_cto_who_has_not_signed_pays() {
             format!("SignedOff tech_lead: {payer} as deputy").as_str(),
             format!("DebtClosed signoff.tech-lead by {payer}").as_str(),
         ]);
+        assert_eq!(
+            s.gate("signoff.tech-lead").roles,
+            [Role::TechLead],
+            "nothing is left to pay"
+        );
         // Paid is paid: another start finds the sign-off in force, by somebody still on the CTO's side.
         s.ends(AttemptResult::Failed(1));
         s.at(40).by("dev").deploys();
@@ -594,7 +599,33 @@ fn a_problem_with_the_source_is_news_only_while_the_source_is_unknown() {
 
 #[test]
 fn what_is_over_is_not_looked_at_any_more() {
+    let mut s = Scenario::planned().resolved();
+    s.looks('b', "deploy.sh").then_status(Status::Asking);
+    assert_eq!(
+        s.release().revision,
+        3,
+        "two looks in one millisecond: the later word counts"
+    );
     for mut s in [Scenario::queued(), Scenario::deploying()] {
         s.looks('b', "deploy.sh").then_refused("vcs.tag", "outdated");
     }
+}
+
+#[test]
+fn a_debt_is_not_paid_under_an_attempt_that_is_about_to_start() {
+    let mut s = Scenario::hotfix().resolved();
+    s.at(1).by("theo").approves();
+    s.at(200).by("cleo").approves().then_status(Status::Queued);
+    // In the queue Theo's four hours end: the start owes his sign-off, which stands, but counts no more.
+    s.at(242).starts().then_events(STARTED);
+    s.at(243).ends(AttemptResult::Failed(1));
+    s.at(244).by("dev").deploys().then_status(Status::Queued);
+    s.by("theo").approves().then_refused("signoff.tech-lead", "status");
+    s.starts().then_events(["AttemptStarting 2"]);
+    s.at(245).by("theo").approves().then_events([
+        "SignOffsVoided tech_lead: ",
+        "SignedOff tech_lead: theo",
+        "DebtClosed signoff.tech-lead by theo",
+    ]);
+    s.then_status(Status::Deploying);
 }

@@ -8,7 +8,7 @@ use domain::event::{Event, SignOff};
 use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
 use domain::people::Standing;
 use domain::policy::TechLeadMode;
-use domain::release::{AttemptResult, AttemptState, Plan, Release, SettlementChoice};
+use domain::release::{AttemptResult, AttemptState, Plan, Release, SettlementChoice, Status};
 use domain::role::Role;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -94,6 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 * MINUTE_MS,
         15 * MINUTE_MS,
         45 * MINUTE_MS,
+        2 * HOUR_MS,
     ]);
     let age = prop::sample::select(vec![0, 0, 0, 0, 0, 0, 0, 30_000, 60_000, 60_001, 30 * MINUTE_MS, -1]);
     (
@@ -494,6 +495,17 @@ impl Both {
         (other.case.service, other.world, other.policy) = (service, world, policy);
         let live: usize = self.releases.iter().map(|s| is_live(s.release())).sum();
         assert!(live <= 1, "two live attempts in one environment");
+        for s in &self.releases {
+            let runs = matches!(
+                s.release().status,
+                Status::Queued | Status::Deploying | Status::Interrupted
+            );
+            assert_eq!(
+                runs,
+                is_live(s.release()) == 1,
+                "the status tells whether an attempt lives"
+            );
+        }
         let held = self.releases[0].holder();
         assert_eq!(held.is_some(), live == 1, "locked exactly while an attempt lives");
     }

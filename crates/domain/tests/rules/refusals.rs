@@ -97,6 +97,7 @@ fn one_person_fills_one_role_per_release() {
         refusal.cause,
         Cause::ChooseRole([Role::ProductOwner, Role::QaLead].into())
     );
+    s.by("priya").rejects().then_refused("roles.commands", "choose_role");
     s.by("priya")
         .approves_as(Role::QaLead)
         .then_events(["SignedOff qa_lead: priya"]);
