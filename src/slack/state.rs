@@ -91,6 +91,7 @@ pub fn card_status(view: &View<'_>) -> String {
         .filter(|gate| gate.holds_start() && gate.state == GateState::Stale)
         .count();
     match view.release.status {
+        Status::Asking | Status::Approved if view.slot_over() => "SLOT OVER, NOT STARTED".to_owned(),
         Status::Approved if gone > 0 => format!(
             "{} NO LONGER COUNT{}",
             count(gone, "SIGN-OFF").to_uppercase(),
@@ -159,6 +160,7 @@ pub fn settlement(choice: SettlementChoice) -> &'static str {
 pub fn now(view: &View<'_>) -> String {
     let release = view.release;
     match release.status {
+        Status::Asking | Status::Approved if view.slot_over() => slot_over(view),
         Status::Drafted => drafted(view),
         Status::Asking => asking(view),
         Status::Approved => approved(view),
@@ -202,6 +204,19 @@ fn drafted(view: &View<'_>) -> String {
     }
 }
 
+fn slot_over(view: &View<'_>) -> String {
+    let key = &view.release.key;
+    let ended = view
+        .release
+        .plan
+        .as_ref()
+        .map_or(view.now_ms, |plan| plan.start_ms + plan.length_ms);
+    format!(
+        "The planned slot ended {}, and it was not deployed in it. It does not start any more: a release manager moves the start with *Edit plan…* or `/release plan {key}`, and the signers are asked again. If nobody does, nothing happens.",
+        view.when(ended)
+    )
+}
+
 /// Whoever has not signed yet, one line each.
 fn asking(view: &View<'_>) -> String {
     let release = view.release;
@@ -220,7 +235,6 @@ fn asking(view: &View<'_>) -> String {
         lines.push(format!("Waiting: {}.", joined(&other, "and")));
     }
     lines.push(match &release.plan {
-        Some(_) if view.slot_over() => "The slot is over, so it does not start: a release manager moves the start with *Edit plan…*.".to_owned(),
         Some(plan) => format!("If it isn't signed by {}, it does not start.", view.when(plan.start_ms + plan.length_ms)),
         None => "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.".to_owned(),
     });
