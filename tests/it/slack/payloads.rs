@@ -2,10 +2,8 @@
 
 use countersign::slack::buttons::{ActionId, ButtonValue};
 use countersign::slack::payload::{Elsewhere, Interaction, InteractionKind, PayloadError, SlashCommand};
-use countersign::slack::reply_url::ReplyUrl;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use url::Url;
 
 const COMMAND: &str = "token=x&team_id=T0ACME&team_domain=acme&channel_id=C0PAYMENTS&channel_name=payments&user_id=U0PRIYA&user_name=priya&command=%2Frelease&text=approve+REL-789&api_app_id=A0COUNTER&is_enterprise_install=false&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2F1&trigger_id=13345224609.738474920.8088930838d88f008e0";
 
@@ -66,7 +64,7 @@ fn a_malformed_form_is_told_apart() {
     ] {
         assert_eq!(SlashCommand::parse(body), Err(expected), "{body:?}");
     }
-    let many: String = (0..200).map(|n| format!("f{n}=1&")).collect();
+    let many = (0..200).map(|n| format!("f{n}=1")).collect::<Vec<_>>().join("&");
     assert_eq!(SlashCommand::parse(many.as_bytes()), Err(PayloadError::MalformedForm));
 }
 
@@ -217,81 +215,6 @@ fn a_button_carries_ids_and_nothing_else() {
     }
 }
 
-#[test]
-fn only_slacks_own_address_takes_private_answers() {
-    let slack = Url::parse("https://slack.com/api/").unwrap();
-    for good in [
-        "https://hooks.slack.com/commands/T1/2/3",
-        "https://hooks.slack.com/actions/T1/2/3?x=1",
-        "https://hooks.slack.com:443/x",
-    ] {
-        assert!(ReplyUrl::check(good, &slack).is_some(), "{good}");
-    }
-    let evil = [
-        "",
-        "hooks.slack.com/x",
-        "http://hooks.slack.com/x",
-        "https://hooks.slack.com.evil.test/x",
-        "https://evil.test/hooks.slack.com",
-        "https://evil.test?hooks.slack.com",
-        "https://evil.test#hooks.slack.com",
-        "https://hooks.slack.com@evil.test/x",
-        "https://evil.test@hooks.slack.com/x",
-        "https://hooks.slack.com:8443/x",
-        "https://hooks.slack.com:80/x",
-        "https://user:pass@hooks.slack.com/x",
-        "https://hooks.slack.com\\@evil.test/x",
-        "https:\\\\hooks.slack.com/x",
-        "https://hooks.slack.com#x",
-        "//hooks.slack.com/x",
-        "https://hooks.slack.com./x",
-        "https://xhooks.slack.com/x",
-        "https://hooks-slack.com/x",
-        "https://slack.com/x",
-        "https://127.0.0.1/x",
-        "https://2130706433/x",
-        "https://0x7f.1/x",
-        "https://[::1]/x",
-        "https://[::ffff:127.0.0.1]/x",
-        "https://localhost/x",
-        "https://169.254.169.254/latest",
-        "https://hооks.slack.com/x",
-        "https://xn--hks-hed5b.slack.com/x",
-        "javascript:alert(1)",
-        "file:///etc/passwd",
-        "ftp://hooks.slack.com/x",
-        "gopher://hooks.slack.com/x",
-        "data:text/plain,x",
-        "https://hooks.slack.com/x\r\nHost: evil.test",
-        "https://hooks.slack.com/ x",
-        "https://hooks.slack.com%2eevil.test/x",
-        "https://hooks.slack.com%00.evil.test/x",
-        "https://hooks.slack.com,evil.test/x",
-        "https://hooks.slack.com;evil.test/x",
-        "https://hooks.slack.com:99999/x",
-        "https://hooks.slack.com:/@evil.test",
-        "ws://hooks.slack.com/x",
-        "wss://hooks.slack.com/x",
-        "https:///evil.test/x",
-        "https://.hooks.slack.com/x",
-    ];
-    for bad in evil {
-        assert!(ReplyUrl::check(bad, &slack).is_none(), "{bad}");
-    }
-    // A stand-in on this machine answers for itself and for nobody else.
-    let local = Url::parse("http://127.0.0.1:4003/api/").unwrap();
-    assert!(ReplyUrl::check("http://127.0.0.1:4003/hooks/1", &local).is_some());
-    for bad in [
-        "http://127.0.0.1:4004/x",
-        "https://127.0.0.1:4003/x",
-        "http://localhost:4003/x",
-        "https://hooks.slack.com/x",
-        "http://127.0.0.2:4003/x",
-    ] {
-        assert!(ReplyUrl::check(bad, &local).is_none(), "{bad}");
-    }
-}
-
 proptest! {
     #[test]
     fn no_body_makes_the_parsers_panic(body in any::<Vec<u8>>(), text in any::<String>()) {
@@ -299,6 +222,5 @@ proptest! {
         let _ = Interaction::parse(&body);
         let _ = Interaction::from_json(&text);
         let _ = ButtonValue::parse(&text);
-        let _ = ReplyUrl::check(&text, &Url::parse("https://slack.com/api/").unwrap());
     }
 }

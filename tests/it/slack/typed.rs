@@ -25,12 +25,12 @@ fn slip(typed: &str) -> Mistyped {
     }
 }
 
-fn service(name: &str) -> Option<ServiceName> {
-    Some(ServiceName::new(name).unwrap())
+fn named(name: &str) -> ServiceName {
+    ServiceName::new(name).unwrap()
 }
 
-fn version(text: &str) -> Option<Version> {
-    Some(Version::new(text).unwrap())
+fn numbered(text: &str) -> Version {
+    Version::new(text).unwrap()
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn roles_are_read_in_one_word_or_two() {
 fn plan_and_hotfix_take_their_words_in_any_order() {
     let all = Typed::Plan {
         key: Some(key("REL-789")),
-        service: service("payments"),
-        version: version("1.4.0"),
+        service: Some(named("payments")),
+        version: Some(numbered("1.4.0")),
     };
     for typed in [
         "plan REL-789 payments v1.4.0",
@@ -121,8 +121,8 @@ fn plan_and_hotfix_take_their_words_in_any_order() {
     assert_eq!(
         read("hotfix payments v1.4.1"),
         Typed::Hotfix {
-            service: service("payments"),
-            version: version("1.4.1")
+            service: Some(named("payments")),
+            version: Some(numbered("1.4.1"))
         }
     );
     assert_eq!(
@@ -213,7 +213,7 @@ fn the_other_verbs_are_read() {
     assert_eq!(
         read("list Ledger"),
         Typed::List {
-            service: service("ledger")
+            service: Some(named("ledger"))
         }
     );
     assert_eq!(read("why REL-789"), Typed::Why { key: key("REL-789") });
