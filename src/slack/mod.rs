@@ -1,9 +1,10 @@
 //! Everything that people read and type in Slack: requests are verified and parsed, and states are rendered as cards,
-//! questions, forms and answers. Pure functions of data; the client that talks to Slack is a module of its own.
+//! questions, forms and answers. Pure functions of data, but for the client that talks to Slack.
 
 pub mod blocks;
 pub mod buttons;
 pub mod cards;
+pub mod client;
 pub mod form;
 pub mod gates;
 pub mod mail;

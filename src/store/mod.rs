@@ -1,6 +1,28 @@
 //! The only SQL. One `Store` over SQLite or PostgreSQL with one contract suite (`tests/it/store`).
 //! Knows streams, entries, jobs, messages, people and texts; knows nothing of releases or rules.
 
+mod commit_postgres;
+mod engine;
+mod error;
+mod group;
+mod messages;
+mod migrate;
+mod people;
+mod plan;
+mod postgres;
+mod queue;
+mod reads;
+mod sql;
+mod sqlite;
+mod wakes;
+
+pub use engine::{Clock, Options, Store};
+pub use error::OpenError;
+pub use messages::PostAttempt;
+pub use people::Beat;
+pub use queue::{Claimed, JobCount, JobFilter, Purged};
+pub use wakes::Wake;
+
 use domain::digest::{Digest, PrivateText};
 use domain::log_entry::Draft;
 
@@ -13,7 +35,8 @@ pub struct Commit {
     pub reads: Vec<StreamVersion>,
     /// The state rows of the streams that were changed, for reading; at most one per stream.
     pub states: Vec<StateRow>,
-    /// What happened, in order. A draft with version 0 goes to a stream that nobody compares: the
+    /// What happened, in order. A stream that is written stands in `reads` too, and its drafts continue the
+    /// version that was seen. A draft with version 0 goes to a stream that nobody compares: the
     /// store gives it the stream's next version.
     pub entries: Vec<Draft>,
     /// Business keys that may exist once, such as a sign-off of one revision, role and person.
@@ -112,8 +135,10 @@ pub struct ClaimedJob {
     pub payload: String,
     /// See [`NewJob::subject`].
     pub subject: String,
-    /// Rises with every claim: together with `owner` the fence of every later write.
+    /// Rises with every claim and never falls: together with `owner` the fence of every later write.
     pub attempt: u32,
+    /// How many of the attempts were given back; `attempt - forgiven` of `attempts_max` are used up.
+    pub forgiven: u32,
     /// See [`NewJob::attempts_max`].
     pub attempts_max: u32,
     /// The worker that holds it; random per process start.
@@ -172,10 +197,12 @@ pub struct JobRow {
     pub lane: String,
     /// See [`NewJob::subject`].
     pub subject: String,
-    /// `queued`, `running`, `done` or `dead`.
+    /// `queued`, `running`, `done`, `dead` or `dropped`.
     pub state: String,
-    /// Attempts so far.
+    /// Claims so far.
     pub attempt: u32,
+    /// See [`ClaimedJob::forgiven`].
+    pub forgiven: u32,
     /// See [`NewJob::attempts_max`].
     pub attempts_max: u32,
     /// UTC milliseconds.
@@ -186,7 +213,9 @@ pub struct JobRow {
     pub reason: String,
 }
 
-/// Counts repeats of one refusal within a window instead of chaining each.
+/// Counts repeats of one refusal within a window instead of chaining each. The first one is written and opens
+/// the window with a count of 0. After its end the next one is written and opens it anew, but the count stays
+/// until somebody closes the window: what was counted is never forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatGuard {
     /// Release, person, intent and rule.
@@ -225,7 +254,7 @@ pub enum Outcome {
     LostJob,
 }
 
-/// A stream's state row, or what is known of a posted message: see the verbs.
+/// What is known of a posted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRow {
     /// The outbox id, such as `card/REL-789`.

@@ -8,4 +8,9 @@
     missing_docs
 )]
 
+mod adapters;
+mod deploy;
+mod scenarios;
 mod slack;
+mod store;
+mod support;

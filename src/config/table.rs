@@ -1,0 +1,108 @@
+//! The one table of everything that can be configured: keys of the file and variables of the environment.
+//! Unknown keys are found by it, and `docs/configuration.md` and `.env.example` are held against it.
+
+/// A key of the file or a variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key path, with placeholders in capitals, or the variable.
+    pub name: &'static str,
+    /// What holds when it is left out; `required` when nothing does.
+    pub default: &'static str,
+    /// What it means, with its limits.
+    pub meaning: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default, meaning }
+}
+
+/// Every key that the file may hold. NAME, ROLE, ENVIRONMENT and RULE stand for names of your own, or of the procedure.
+#[rustfmt::skip]
+pub const KEYS: &[Setting] = &[
+    setting("slack.team_id", "required", "The workspace, `T…`. Requests from any other are refused."),
+    setting("slack.app_id", "required", "The Slack app, `A…`. Requests from any other are refused."),
+    setting("slack.releases_channel", "required", "The channel, `C…` or `G…`, where every release is announced (#releases)."),
+    setting("slack.admins", "required", "Names from `[people]`. They propose and approve changes of the policy; one person can't do both, so name two."),
+    setting("people.NAME.slack", "required", "The person's Slack user id, `U…` or `W…`."),
+    setting("people.NAME.jira", "none", "The person's Jira account id."),
+    setting("people.NAME.github", "none", "The person's GitHub login."),
+    setting("people.NAME.email", "none", "The person's e-mail address."),
+    setting("roles.ROLE", "none", "Who fills a role: names from `[people]`, or a Slack user group as `group:S…`. Roles: release_manager, deployment_engineer, qa_lead, product_owner, tech_lead, cto, cto_deputy, auditor."),
+    setting("mail.teams", "none", "Addresses that reach all teams: the notice 24 hours before a release, and emergencies."),
+    setting("audit.witnesses", "none", "Addresses that get the head of the audit chain, so that a rewritten log is noticed."),
+    setting("escalation.webhook", "none", "An https address that is called when Slack and mail are both down. Treated as a secret."),
+    setting("escalation.command", "none", "A program (absolute path) and its arguments, run when Slack and mail are both down. `{summary}` becomes one line about what happened."),
+    setting("services.NAME.channel", "required", "The service's Slack channel, `C…` or `G…`: cards, threads and the daily digest."),
+    setting("services.NAME.repository", "none", "The Git repository where tags are resolved: https, ssh, `user@host:path`, or an absolute path. Without it a plan needs the full commit hash."),
+    setting("services.NAME.time_zone", "UTC", "An IANA time zone. Peak hours and maintenance windows are judged in it."),
+    setting("services.NAME.depends_on", "none", "Services that this one needs. A deployment of either holds back the other."),
+    setting("services.NAME.roles.ROLE", "the list in `[roles]`", "Who fills a role for this service. It replaces the list in `[roles]`; it does not add to it."),
+    setting("services.NAME.stakeholders", "none", "Addresses that are told of changes that users will see, and of emergencies."),
+    setting("services.NAME.environments.ENVIRONMENT.executor", "required", "How a deployment is carried out: `script`. The environment `production` must be configured."),
+    setting("services.NAME.environments.ENVIRONMENT.program", "required", "The deployment script: an absolute path, or one that starts at `working_directory`. It is never looked up in `PATH` and never run through a shell."),
+    setting("services.NAME.environments.ENVIRONMENT.arguments", "none", "The script's arguments. `{version}`, `{commit}`, `{release}`, `{environment}` and `{attempt}` are filled in; an argument stays one argument. A brace that is meant as such is written `{{` or `}}`."),
+    setting("services.NAME.environments.ENVIRONMENT.timeout", "15m", "How long the script may run, `10s` to `24h`."),
+    setting("services.NAME.environments.ENVIRONMENT.working_directory", "the folder of the configuration file", "The folder in which the script runs: an absolute path."),
+    setting("services.NAME.environments.ENVIRONMENT.pass_environment", "PATH, HOME, LANG, LC_ALL, TZ, TMPDIR", "The only variables that the script inherits, besides `COUNTERSIGN_RELEASE` and its like. The bot's own secrets can't be passed."),
+    setting("services.NAME.environments.ENVIRONMENT.output_head_bytes", "1048576", "How much is kept from the start of the script's output, 0 to 67108864."),
+    setting("services.NAME.environments.ENVIRONMENT.output_tail_bytes", "4194304", "How much is kept from the end of the script's output, 65536 to 67108864."),
+    setting("policy.rules.RULE", "the procedure", "What differs from the procedure for one rule, such as `[policy.rules.\"signoff.tech-lead\"]`. The keys are the rule's own."),
+];
+
+/// Every variable that the program reads. Those in [`SECRET_VARIABLES`] can also be given as a file.
+#[rustfmt::skip]
+pub const VARIABLES: &[Setting] = &[
+    setting("COUNTERSIGN_CONFIG", "countersign.toml", "The configuration file."),
+    setting("COUNTERSIGN_DATA", "./countersign-data", "The folder for the SQLite database and the output of deployments."),
+    setting("COUNTERSIGN_LISTEN", "127.0.0.1:3000", "Address and port for Slack's requests. `0.0.0.0:3000` listens on every interface; put TLS in front of it."),
+    setting("COUNTERSIGN_METRICS_LISTEN", "none", "Address and port for `/metrics` alone; without it `/metrics` is served beside the rest."),
+    setting("DATABASE_URL", "`countersign.sqlite` in COUNTERSIGN_DATA", "`sqlite:PATH`, or `postgres://user:password@host/database` for several replicas."),
+    setting("SLACK_BOT_TOKEN", "required", "The app's bot token, `xoxb-…`."),
+    setting("SLACK_SIGNING_SECRET", "required", "The app's signing secret, at least 16 characters."),
+    setting("SLACK_SIGNING_SECRET_PREVIOUS", "none", "The signing secret before the last rotation, accepted as well until you remove it."),
+    setting("SLACK_APP_TOKEN", "none", "The app-level token, `xapp-…`, for Socket Mode only."),
+    setting("SLACK_API_URL", "https://slack.com/api", "Slack's Web API: https, or plain http on this machine for tests."),
+    setting("SMTP_URL", "none", "The mail server: `smtps://user:password@host`, or `smtp://user:password@host?tls=required` for STARTTLS. Needs SMTP_FROM."),
+    setting("SMTP_FROM", "none", "The sender of every mail, such as `Countersign <countersign@example.com>`. Needs SMTP_URL."),
+];
+
+/// The variables that hold secrets. For each, `NAME_FILE` may name a file instead, readable by its owner only.
+pub const SECRET_VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "SLACK_BOT_TOKEN",
+    "SLACK_SIGNING_SECRET",
+    "SLACK_SIGNING_SECRET_PREVIOUS",
+    "SLACK_APP_TOKEN",
+    "SMTP_URL",
+];
+
+/// Every name that is looked up in the environment, the `…_FILE` forms included.
+pub fn variable_names() -> Vec<String> {
+    let files = SECRET_VARIABLES.iter().map(|name| format!("{name}_FILE"));
+    VARIABLES
+        .iter()
+        .map(|variable| variable.name.to_owned())
+        .chain(files)
+        .collect()
+}
+
+/// The default of a variable, as the table says it.
+pub(super) fn default_of(variable: &str) -> &'static str {
+    VARIABLES
+        .iter()
+        .find(|known| known.name == variable)
+        .map_or("", |known| known.default)
+}
+
+/// The names that may follow `prefix` (segments of a key path) in the table, each once.
+pub(super) fn children(prefix: &[&str]) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    for key in KEYS {
+        let mut segments = key.name.split('.');
+        let follows = prefix.iter().all(|expected| segments.next() == Some(expected));
+        if let Some(child) = segments.next().filter(|child| follows && !found.contains(child)) {
+            found.push(child);
+        }
+    }
+    found
+}

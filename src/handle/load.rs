@@ -1,0 +1,145 @@
+//! Loads everything that a decision may look at, with the versions at which it was seen.
+
+use super::{HandleError, Handler, Order, wanted};
+use crate::handle::facts::{FactsWanted, Wanted};
+use anyhow::Context as _;
+use domain::case::Case;
+use domain::command::{Actor, Intent};
+use domain::event::Event;
+use domain::ids::{PersonId, ReleaseKey, ServiceName};
+use domain::log_entry::Sealed;
+use domain::release::{AttemptState, Release};
+use domain::service::Service;
+use std::collections::BTreeSet;
+
+/// A case and what its commit must compare.
+pub(super) struct Loaded {
+    pub case: Case,
+    pub release_version: u64,
+    /// Set if the service's stream was read.
+    pub service: Option<ServiceName>,
+    pub service_version: u64,
+}
+
+impl Handler {
+    pub(super) async fn load(&self, order: &Order<'_>) -> Result<Loaded, HandleError> {
+        let command = &order.command;
+        let (release, release_version) = match &command.intent {
+            // The start replays the release from the log itself: a state row is for reading only.
+            Intent::StartAttempt { .. } => self.replay(&command.release).await?,
+            _ => self.release(&command.release).await?,
+        };
+        let service_name = release.as_ref().map(|release| release.service.clone()).or_else(|| order.service.clone());
+        let mut loaded = Loaded {
+            case: Case { release, ..Case::default() },
+            release_version,
+            service: None,
+            service_version: 0,
+        };
+        let Some(service) = service_name else { return Ok(loaded) };
+        loaded.case.target = self.targets.get(&service).cloned();
+        if needs_service(&command.intent, loaded.case.release.as_ref()) {
+            let row = self.store.stream(&service.stream()).await?;
+            loaded.service_version = row.as_ref().map_or(0, |row| row.version);
+            if let Some(row) = row {
+                let state = serde_json::from_str(&row.state).context("a service's state row");
+                loaded.case.service = state.map_err(HandleError::Broken)?;
+            }
+            loaded.service = Some(service.clone());
+        }
+        let facts = Wanted {
+            people: self.people_of(&loaded.case, &command.actor, wanted(&command.intent)),
+            holders: matches!(wanted(&command.intent), FactsWanted::Holders | FactsWanted::SignersAndHolders),
+            service,
+            within: order.facts_within,
+        };
+        loaded.case.people = self.people.look_up(&facts).await?;
+        Ok(loaded)
+    }
+
+    fn people_of(&self, case: &Case, actor: &Actor, wanted: FactsWanted) -> BTreeSet<PersonId> {
+        let mut people = BTreeSet::new();
+        if let Actor::Person(person) = actor {
+            people.insert(person.clone());
+        }
+        if matches!(wanted, FactsWanted::Signers | FactsWanted::SignersAndHolders)
+            && let Some(release) = &case.release
+        {
+            people.extend(release.sign_offs.values().map(|sign_off| sign_off.person.clone()));
+        }
+        people
+    }
+
+    /// The release's state row.
+    ///
+    /// # Errors
+    /// When the database or the row can't be read.
+    pub async fn release(&self, key: &ReleaseKey) -> Result<(Option<Release>, u64), HandleError> {
+        let Some(row) = self.store.stream(&key.stream()).await? else { return Ok((None, 0)) };
+        let release = serde_json::from_str(&row.state)
+            .with_context(|| format!("the state row of {key}; `countersign audit replay` compares it with the log"));
+        Ok((Some(release.map_err(HandleError::Broken)?), row.version))
+    }
+
+    /// The release as the log tells it, every hash on the way checked.
+    ///
+    /// # Errors
+    /// When an entry is broken or unknown: such a release is not started.
+    pub async fn replay(&self, key: &ReleaseKey) -> Result<(Option<Release>, u64), HandleError> {
+        let entries = self.store.entries_of(&key.stream()).await?;
+        let version = entries.last().map_or(0, |entry| entry.version);
+        let release = replay(&entries).with_context(|| format!("the log of {key}"));
+        Ok((release.map_err(HandleError::Broken)?, version))
+    }
+}
+
+/// Folds a release's entries into its state.
+///
+/// # Errors
+/// The first entry that is broken, out of order or unknown.
+pub fn replay(entries: &[Sealed]) -> anyhow::Result<Option<Release>> {
+    let mut case = Case::default();
+    for (expected, sealed) in (1..).zip(entries) {
+        let (entry, event) = open(sealed, expected)?;
+        case.evolve(&event, entry.decided_ms);
+    }
+    Ok(case.release)
+}
+
+/// Folds a service's entries into its state.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_service(entries: &[Sealed]) -> anyhow::Result<Service> {
+    let mut service = Service::default();
+    for (expected, sealed) in (1..).zip(entries) {
+        service.evolve(&open(sealed, expected)?.1);
+    }
+    Ok(service)
+}
+
+fn open(sealed: &Sealed, expected: u64) -> anyhow::Result<(domain::log_entry::Entry, Event)> {
+    let entry = sealed.open().map_err(|kind| anyhow::anyhow!("entry {} is {kind}", sealed.position))?;
+    anyhow::ensure!(entry.version == expected, "entry {}: its stream has a gap", sealed.position);
+    let event = serde_json::from_value(entry.event.clone())
+        .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))?;
+    Ok((entry, event))
+}
+
+/// Whether the decision may look at the service's locks; only then is its stream compared, so that sign-offs of one
+/// service's releases don't wait for each other.
+fn needs_service(intent: &Intent, release: Option<&Release>) -> bool {
+    let Some(release) = release else { return false };
+    let queued = release.live_attempt().is_some_and(|attempt| attempt.state == AttemptState::Queued);
+    match intent {
+        Intent::Deploy
+        | Intent::StopDeployment
+        | Intent::Settle { .. }
+        | Intent::StartAttempt { .. }
+        | Intent::RecordEnd { .. }
+        | Intent::RecordInterrupted { .. } => true,
+        Intent::SignOff { .. } | Intent::EndTechLeadWait { .. } | Intent::RecordSource(_) => release.kind.is_emergency(),
+        Intent::Reject { .. } | Intent::Withdraw { .. } | Intent::Cancel { .. } => queued,
+        _ => false,
+    }
+}

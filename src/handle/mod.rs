@@ -1,0 +1,304 @@
+//! THE path from a command to a commit: facts, load, decide, commit; a version conflict loads and decides again.
+//! Nothing else writes to the log, and nothing starts a deployment but what this path has committed.
+
+mod build;
+pub mod facts;
+mod load;
+
+pub use load::{replay, replay_service};
+
+use crate::clock::Clock;
+use crate::handle::facts::{Facts, FactsWanted};
+use crate::store::{AnsweredRequest, Commit, Outcome, RepeatGuard, Settlement, Store, StoreError};
+use domain::case::{Case, Target};
+use domain::command::{Actor, Command, Intent};
+use domain::decide::decide;
+use domain::event::Event;
+use domain::intents::authority::Ask;
+use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
+use domain::people::Standing;
+use domain::policy::Policy;
+use domain::refusal::Refusal;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a conflict is decided again before the caller is told that the release is busy.
+const TRIES_MAX: u32 = 8;
+/// Repeats of one refusal within this window are counted, not chained.
+pub const REPEAT_WINDOW_MS: i64 = 10 * MINUTE_MS;
+
+/// Names by Slack user id.
+pub type Names = HashMap<String, String>;
+/// The configured services, by name.
+pub type Targets = BTreeMap<ServiceName, Target>;
+
+/// The path, and what it needs.
+#[derive(Clone)]
+pub struct Handler {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Who is who.
+    pub people: Arc<dyn Facts>,
+    /// The rules' parameters.
+    pub policy: Arc<Policy>,
+    /// The services.
+    pub targets: Arc<Targets>,
+    /// Names by Slack user id, for mails and pages.
+    pub names: Arc<Names>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// A command on its way.
+pub struct Order<'a> {
+    /// What is asked.
+    pub command: Command,
+    /// The service, for a release that doesn't exist yet.
+    pub service: Option<ServiceName>,
+    /// The id of the signed request or of the job's claim; a repeat of it gets the saved reply.
+    pub request: Option<String>,
+    /// The claimed job whose result this is: it ends in the same transaction.
+    pub settles: Option<Settlement>,
+    /// Until when the answer must be there.
+    pub deadline: Instant,
+    /// How long Slack may take to say who is who.
+    pub facts_within: Duration,
+    /// Makes the reply that is saved with the commit, so that a repeat says the same.
+    pub reply: &'a (dyn Fn(&Verdict<'_>) -> String + Send + Sync),
+}
+
+/// What was decided.
+pub enum Verdict<'a> {
+    /// It happens.
+    Done {
+        /// The case afterwards.
+        case: &'a Case,
+        /// What happened; nothing if nothing changes.
+        events: &'a [Event],
+    },
+    /// A rule forbids it.
+    Refused {
+        /// The case as it is.
+        case: &'a Case,
+        /// What was asked.
+        ask: Ask,
+        /// Why.
+        refusal: &'a Refusal,
+    },
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub enum Handled {
+    /// Decided and durable.
+    Done {
+        /// The case afterwards.
+        case: Box<Case>,
+        /// What happened.
+        events: Vec<Event>,
+        /// The saved reply.
+        reply: String,
+    },
+    /// Refused; recorded if it belongs on the record.
+    Refused {
+        /// Why.
+        refusal: Box<Refusal>,
+        /// The reply.
+        reply: String,
+    },
+    /// The same request was answered before.
+    Duplicate {
+        /// The saved reply.
+        reply: String,
+    },
+    /// The job belongs to another worker by now.
+    LostJob,
+}
+
+impl Handled {
+    /// The reply, if there is one to give.
+    pub fn reply(&self) -> &str {
+        match self {
+            Self::Done { reply, .. } | Self::Refused { reply, .. } | Self::Duplicate { reply } => reply,
+            Self::LostJob => "",
+        }
+    }
+}
+
+/// Why nothing can be said of an order.
+#[derive(Debug)]
+pub enum HandleError {
+    /// Nothing was recorded; trying again may help.
+    Unavailable(anyhow::Error),
+    /// The commit was in flight when the connection broke: it may be recorded.
+    Unknown(anyhow::Error),
+    /// The release moved all the time; nothing was recorded.
+    Busy,
+    /// A bug, or a row that can't be read; nothing was recorded.
+    Broken(anyhow::Error),
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(error) => write!(f, "unavailable, nothing was recorded: {error:#}"),
+            Self::Unknown(error) => write!(f, "the outcome is not known: {error:#}"),
+            Self::Busy => f.write_str("too many decisions at once, nothing was recorded"),
+            Self::Broken(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for HandleError {}
+
+impl From<StoreError> for HandleError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(error) => Self::Unavailable(error),
+            StoreError::Unknown(error) => Self::Unknown(error),
+            StoreError::Broken(error) => Self::Broken(error),
+        }
+    }
+}
+
+impl Handler {
+    /// Decides and commits `order`, or says why not.
+    ///
+    /// # Errors
+    /// Only for failures of ours; a rule's no is [`Handled::Refused`].
+    pub async fn handle(&self, order: Order<'_>) -> Result<Handled, HandleError> {
+        for _ in 0..TRIES_MAX {
+            if let Some(handled) = self.try_once(&order).await? {
+                return Ok(handled);
+            }
+            if Instant::now() >= order.deadline {
+                break;
+            }
+        }
+        Err(HandleError::Busy)
+    }
+
+    /// One round; nothing if the case moved between load and commit.
+    async fn try_once(&self, order: &Order<'_>) -> Result<Option<Handled>, HandleError> {
+        let loaded = self.load(order).await?;
+        let now_ms = self.clock.now_ms();
+        match decide(&loaded.case, &order.command, &self.policy, now_ms) {
+            Ok(events) => self.commit_events(order, loaded, events, now_ms).await,
+            Err(refusal) => self.commit_refusal(order, loaded, refusal, now_ms).await,
+        }
+    }
+
+    async fn commit_events(
+        &self,
+        order: &Order<'_>,
+        loaded: load::Loaded,
+        events: Vec<Event>,
+        now_ms: i64,
+    ) -> Result<Option<Handled>, HandleError> {
+        let built = build::events(order, &loaded, &events, &self.policy, now_ms).map_err(HandleError::Broken)?;
+        let reply = (order.reply)(&Verdict::Done { case: &built.case, events: &events });
+        let mut commit = built.commit;
+        commit.request = order.request.clone().map(|id| AnsweredRequest { id, reply: reply.clone() });
+        Ok(match self.store.commit(commit, order.deadline).await? {
+            Outcome::Committed { .. } | Outcome::Counted => {
+                Some(Handled::Done { case: Box::new(built.case), events, reply })
+            }
+            Outcome::Duplicate { reply } => Some(Handled::Duplicate { reply }),
+            Outcome::LostJob => Some(Handled::LostJob),
+            Outcome::Conflict => None,
+        })
+    }
+
+    /// A refusal of an active member on an existing release is an entry too; all other noise is not.
+    async fn commit_refusal(
+        &self,
+        order: &Order<'_>,
+        loaded: load::Loaded,
+        refusal: Refusal,
+        now_ms: i64,
+    ) -> Result<Option<Handled>, HandleError> {
+        let ask = Ask::of(&order.command.intent, loaded.case.release.as_ref(), &order.command.actor);
+        let reply = (order.reply)(&Verdict::Refused { case: &loaded.case, ask, refusal: &refusal });
+        let refused = Handled::Refused { refusal: Box::new(refusal), reply: reply.clone() };
+        let Handled::Refused { refusal, .. } = &refused else { return Ok(Some(refused)) };
+        if !belongs_on_record(order, &loaded.case, refusal) {
+            return Ok(Some(refused));
+        }
+        let mut commit = build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?;
+        commit.request = order.request.clone().map(|id| AnsweredRequest { id, reply });
+        Ok(match self.store.commit(commit, order.deadline).await? {
+            Outcome::Committed { .. } | Outcome::Counted => Some(refused),
+            Outcome::Duplicate { reply } => Some(Handled::Duplicate { reply }),
+            Outcome::LostJob => Some(Handled::LostJob),
+            Outcome::Conflict => None,
+        })
+    }
+
+    /// Claims a request that changes no state, such as the opening of a view: true the first time only.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`].
+    pub async fn claim_request(&self, id: String, deadline: Instant) -> Result<bool, HandleError> {
+        let commit = Commit {
+            request: Some(AnsweredRequest { id, reply: String::new() }),
+            decided_ms: self.clock.now_ms(),
+            ..Commit::default()
+        };
+        Ok(matches!(self.store.commit(commit, deadline).await?, Outcome::Committed { .. }))
+    }
+}
+
+fn belongs_on_record(order: &Order<'_>, case: &Case, refusal: &Refusal) -> bool {
+    let Actor::Person(person) = &order.command.actor else { return false };
+    let is_member = case.people.facts.get(person).is_some_and(|facts| facts.standing == Standing::Active);
+    is_member && case.release.is_some() && refusal.cause.is_recorded()
+}
+
+/// The environment that releases go to. Others come with the stages of a later issue.
+pub fn production() -> EnvironmentName {
+    build::production()
+}
+
+/// The window of repeats that a refusal belongs to.
+fn repeat_guard(order: &Order<'_>, refusal: &Refusal, ask: &str) -> RepeatGuard {
+    let Command { actor, release, .. } = &order.command;
+    RepeatGuard {
+        key: format!("{release}/{}/{ask}/{}", actor.id(), refusal.rule),
+        window_ms: REPEAT_WINDOW_MS,
+    }
+}
+
+/// Which people an intent needs facts of, beyond the one who asks.
+fn wanted(intent: &Intent) -> FactsWanted {
+    match intent {
+        Intent::Plan(_)
+        | Intent::RecordSource(_)
+        | Intent::AskDeputy { .. }
+        | Intent::EndTechLeadWait { .. } => FactsWanted::Holders,
+        Intent::Deploy | Intent::Settle { .. } => FactsWanted::Signers,
+        Intent::StartAttempt { .. } => FactsWanted::SignersAndHolders,
+        _ => FactsWanted::Nobody,
+    }
+}
+
+impl Handler {
+    /// Closes a window of repeated refusals with one entry that names their count. False if more came in.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`].
+    pub async fn close_refusals(
+        &self,
+        release: &domain::ids::ReleaseKey,
+        key: &str,
+        count: u64,
+        settles: Settlement,
+    ) -> Result<bool, HandleError> {
+        let now_ms = self.clock.now_ms();
+        let commit = build::closing(release, key, count, settles, now_ms).map_err(HandleError::Broken)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        Ok(!matches!(self.store.commit(commit, deadline).await?, Outcome::Conflict))
+    }
+}

@@ -1,0 +1,272 @@
+//! Starting, watching and stopping a deployment attempt. `starting` is durable before the script is started; the
+//! spool starts it at most once; only the attempt's own host judges what became of it.
+
+use super::retry::Ran;
+use super::run::{Desk, Trouble};
+use crate::deploy::arguments::expand_arguments;
+use crate::deploy::environment::{Variables, ambient_environment, child_environment};
+use crate::deploy::launch::{FORMAT, KILL_GRACE_MS, Launch};
+use crate::deploy::program::resolve_program;
+use crate::deploy::spool::{Observation, Outcome, forbid_start, observe, request_stop};
+use crate::deploy::start::{Certainty, start as start_script};
+use crate::deploy::tail::tail;
+use crate::fresh;
+use crate::handle::Handled;
+use domain::command::Intent;
+use domain::digest::PrivateText;
+use domain::event::Event;
+use domain::ids::{CommitSha, ReleaseKey};
+use domain::refusal::Cause;
+use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a running script is looked at.
+const WATCH_EVERY_MS: i64 = 1_000;
+/// Between `starting` and the script: longer than this, and the start is forbidden instead of made up for.
+const START_WITHIN: Duration = Duration::from_secs(20);
+/// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
+/// decides if they do.
+const STARTER_GONE_AFTER_MS: i64 = 45_000;
+/// What the story shows of the output: Slack's section limit, with room for the words around it.
+const TAIL_BYTES: usize = 2_400;
+const TAIL_LINES: usize = 40;
+
+/// The attempt's id outside: spool directory, environment variable. The log's id keeps two bots of one user apart.
+fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> String {
+    let log: String = desk.handler.store.log_id().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    format!("{key}.{number}.{log}")
+}
+
+/// Judges all gates and starts the script.
+pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
+    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
+    let queued = release.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Queued);
+    if !queued {
+        // Started before: its watcher follows it.
+        return Ok(Ran::Done);
+    }
+    let seen = desk.look(&release).await.ok();
+    let began = Instant::now();
+    let host = desk.outside.deployments.host.clone();
+    let handled = desk.order(key, Intent::StartAttempt { attempt: number, seen, host }, None).await?;
+    let (case, events) = match handled {
+        Handled::Done { case, events, .. } => (case, events),
+        Handled::Refused { refusal, .. } if refusal.cause == Cause::FactsUnavailable => {
+            let reason = "Slack did not say whether the signers are still in their roles".to_owned();
+            return Ok(Ran::Failed { retry_after_ms: None, reason });
+        }
+        _ => return Ok(Ran::Done),
+    };
+    let starting = events.iter().find_map(|event| match event {
+        Event::AttemptStarting { commit, fence, script, .. } => Some((commit.clone(), *fence, script.to_string())),
+        _ => None,
+    });
+    let (Some(release), Some((commit, fence, script))) = (case.release, starting) else { return Ok(Ran::Done) };
+    let launch = match launch(desk, &release, number, &commit, fence, script) {
+        Ok(launch) => launch,
+        Err(error) => {
+            tracing::error!(release = %key, attempt = number, error, "the script of {key} can't be started");
+            return not_started(desk, key, number, NotStarted::CouldNotSpawn, &error).await;
+        }
+    };
+    spawn(desk, key, number, launch, began).await
+}
+
+async fn spawn(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    number: AttemptNumber,
+    launch: Launch,
+    began: Instant,
+) -> Result<Ran, Trouble> {
+    let deployments = &desk.outside.deployments;
+    let (root, binary) = (deployments.spool_root.clone(), deployments.binary.clone());
+    if began.elapsed() > START_WITHIN {
+        // A paused process must not start what was judged long ago.
+        let spool = deployments.spool(&launch.attempt);
+        if blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
+            return not_started(desk, key, number, NotStarted::CouldNotSpawn, "the start came too late").await;
+        }
+    }
+    let started = blocking(move || Ok(start_script(&launch, &root, &binary))).await;
+    match started {
+        Ok(Ok(_)) => desk.record(key, Intent::RecordRunning { attempt: number }).await,
+        Ok(Err(error)) if error.certainty() == Certainty::NotStarted => {
+            tracing::error!(release = %key, attempt = number, %error, "the script of {key} was not started");
+            let why = if matches!(error, crate::deploy::start::StartError::ScriptChanged) {
+                NotStarted::ScriptChanged
+            } else {
+                NotStarted::CouldNotSpawn
+            };
+            not_started(desk, key, number, why, &error.to_string()).await
+        }
+        // Its watcher finds out.
+        Ok(Err(error)) => {
+            tracing::warn!(release = %key, attempt = number, %error, "the start of {key} is not confirmed");
+            Ok(Ran::Done)
+        }
+        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: error.to_string() }),
+    }
+}
+
+fn launch(
+    desk: &Desk<'_>,
+    release: &Release,
+    number: AttemptNumber,
+    commit: &CommitSha,
+    fence: u64,
+    script_digest: String,
+) -> Result<Launch, String> {
+    let script = desk.outside.deployments.scripts.get(&release.service).ok_or("the service has no script any more")?;
+    let variables = Variables {
+        release: release.key.to_string(),
+        version: release.version.tag(),
+        commit: commit.to_string(),
+        environment: release.environment.to_string(),
+        attempt: attempt_id(desk, &release.key, number),
+        fence,
+    };
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let ambient = ambient_environment();
+    Ok(Launch {
+        format: FORMAT,
+        attempt: variables.attempt.clone(),
+        release: variables.release.clone(),
+        program: resolve_program(&script.program, &script.working_directory).map_err(|e| text(&e))?,
+        arguments: expand_arguments(&script.arguments, &variables.placeholders()).map_err(|e| text(&e))?,
+        working_directory: script.working_directory.clone(),
+        environment: child_environment(&script.pass_environment, &ambient, &variables).map_err(|e| text(&e))?,
+        script_digest,
+        timeout_ms: script.timeout_ms,
+        idle_output_timeout_ms: None,
+        kill_grace_ms: KILL_GRACE_MS,
+        output: script.output,
+    })
+}
+
+async fn not_started(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    number: AttemptNumber,
+    why: NotStarted,
+    reason: &str,
+) -> Result<Ran, Trouble> {
+    let output = fresh::private_text(desk.outside.redactor.redact(reason).into_owned());
+    end(desk, key, number, AttemptResult::NotStarted(why), Some(output)).await
+}
+
+async fn end(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    number: AttemptNumber,
+    result: AttemptResult,
+    output: Option<PrivateText>,
+) -> Result<Ran, Trouble> {
+    desk.record(key, Intent::RecordEnd { attempt: number, result, output }).await
+}
+
+/// Looks at a started script once: still running, ended, or lost.
+pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
+    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
+    let Some(attempt) = release.attempt(number).filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_))) else {
+        return Ok(Ran::Done);
+    };
+    if attempt.host.as_deref() != Some(desk.outside.deployments.host()) {
+        let reason = format!("only host {} can judge it", attempt.host.as_deref().unwrap_or("?"));
+        return Ok(Ran::NotYet { after_ms: 2 * WATCH_EVERY_MS, reason });
+    }
+    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
+    let observed = {
+        let spool = spool.clone();
+        blocking(move || observe(&spool)).await
+    };
+    let not_yet = |reason: &str| Ok(Ran::NotYet { after_ms: WATCH_EVERY_MS, reason: reason.to_owned() });
+    match observed {
+        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: format!("the spool can't be read: {error}") }),
+        Ok(Observation::Running { .. }) => {
+            if attempt.state == AttemptState::Starting {
+                desk.order(key, Intent::RecordRunning { attempt: number }, None).await?;
+            }
+            not_yet("running")
+        }
+        Ok(Observation::Finished(status)) => {
+            let result = result_of(&status.outcome);
+            let output = output_tail(desk, &spool).await;
+            end(desk, key, number, result, output).await
+        }
+        Ok(Observation::NotStarted { forbidden }) => {
+            let starting_ms = attempt.starting_ms.unwrap_or_default();
+            if !forbidden && desk.now_ms() - starting_ms < STARTER_GONE_AFTER_MS {
+                return not_yet("starting");
+            }
+            // The starter is gone between its two steps. What was judged long ago is not started now.
+            if forbidden || blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
+                return not_started(desk, key, number, NotStarted::CouldNotSpawn, "the bot stopped before the script was started").await;
+            }
+            not_yet("starting")
+        }
+        Ok(Observation::Gone) => interrupted(desk, key, number, attempt).await,
+    }
+}
+
+/// Nobody knows how it went. The environment stays locked; the watcher goes on, in case evidence turns up.
+async fn interrupted(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    number: AttemptNumber,
+    attempt: &Attempt,
+) -> Result<Ran, Trouble> {
+    if attempt.state != AttemptState::Interrupted {
+        tracing::error!(release = %key, attempt = number, "attempt {number} of {key} is interrupted: two people must say how it went");
+        desk.order(key, Intent::RecordInterrupted { attempt: number }, None).await?;
+    }
+    Ok(Ran::NotYet { after_ms: 30_000, reason: "interrupted, waiting for two people".to_owned() })
+}
+
+fn result_of(outcome: &Outcome) -> AttemptResult {
+    match outcome {
+        Outcome::Exited { code: 0 } => AttemptResult::Succeeded,
+        Outcome::Exited { code } => AttemptResult::Failed(*code),
+        Outcome::Signalled { signal } => AttemptResult::Failed(-signal),
+        Outcome::TimedOut | Outcome::IdleTimedOut => AttemptResult::TimedOut,
+        Outcome::Stopped { .. } => AttemptResult::Cancelled,
+        Outcome::ScriptChanged => AttemptResult::NotStarted(NotStarted::ScriptChanged),
+        Outcome::SpawnFailed { .. } => AttemptResult::NotStarted(NotStarted::CouldNotSpawn),
+    }
+}
+
+async fn output_tail(desk: &Desk<'_>, spool: &Path) -> Option<PrivateText> {
+    let (spool, redactor) = (spool.to_owned(), desk.outside.redactor.clone());
+    match blocking(move || tail(&spool, TAIL_BYTES, TAIL_LINES, &redactor)).await {
+        Ok(tail) if tail.text.trim().is_empty() => None,
+        Ok(tail) => Some(fresh::private_text(tail.text)),
+        Err(error) => Some(fresh::private_text(format!("(the output can't be read: {error})"))),
+    }
+}
+
+/// Asks the supervisor to stop the script.
+pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
+    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
+    let Some(attempt) = release.attempt(number) else { return Ok(Ran::Done) };
+    match attempt.state {
+        AttemptState::Ended(_) | AttemptState::Queued => return Ok(Ran::Done),
+        _ if attempt.host.as_deref() != Some(desk.outside.deployments.host()) => {
+            let reason = "only the attempt's own host can stop it".to_owned();
+            return Ok(Ran::NotYet { after_ms: WATCH_EVERY_MS, reason });
+        }
+        _ => {}
+    }
+    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
+    let by = attempt.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
+    match blocking(move || request_stop(&spool, &by)).await {
+        Ok(_) => Ok(Ran::Done),
+        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: format!("the stop can't be written: {error}") }),
+    }
+}
+
+/// File and process work, off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}

@@ -1,0 +1,222 @@
+//! The workers: each lane claims what is due, runs it and settles it. A job's result that is a decision goes
+//! through [`crate::handle`] and settles the job in the same transaction.
+
+mod attempt;
+mod message;
+mod retry;
+mod run;
+mod view;
+
+pub use retry::{Ran, attempts_max};
+pub use run::{Deployments, Outside, Script};
+
+use crate::fresh;
+use crate::handle::Handler;
+use crate::store::{ClaimedJob, Settlement};
+use domain::effects::{Job, Lane};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A worker that dies is replaced after this time.
+const LEASE_MS: i64 = 30_000;
+const RENEW_EVERY: Duration = Duration::from_secs(8);
+/// Polling is the truth; wake-ups are hints.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// The longest that one run may take; a deployment is followed by many short runs.
+const RUN_WITHIN: Duration = Duration::from_secs(60);
+/// How long a shutdown waits for what is running.
+const DRAIN_WITHIN: Duration = Duration::from_secs(8);
+/// Kept for the record of what was done; the log keeps what was decided.
+const DONE_KEPT_MS: i64 = 7 * 24 * 3_600_000;
+
+fn slots(lane: Lane) -> usize {
+    match lane {
+        Lane::Deploy | Lane::Clock | Lane::Message => 4,
+        Lane::Notice | Lane::Mail => 2,
+    }
+}
+
+/// The workers of one process.
+pub struct Workers {
+    handler: Handler,
+    outside: Arc<Outside>,
+    /// Random per process start: a restarted process never takes over its own old leases by name.
+    owner: String,
+    held: Mutex<HashMap<String, u32>>,
+}
+
+impl Workers {
+    /// Workers that act through `outside`.
+    pub fn new(handler: Handler, outside: Arc<Outside>) -> Arc<Self> {
+        let owner = format!("worker-{}", fresh::random_hex(8));
+        Arc::new(Self { handler, outside, owner, held: Mutex::new(HashMap::new()) })
+    }
+
+    /// Runs until `stop` says true; then finishes what it holds, or hands it back.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        for lane in Lane::ALL {
+            tasks.spawn(Arc::clone(&self).run_lane(lane, stop.clone()));
+        }
+        let upkeep = tokio::spawn(Arc::clone(&self).keep_up());
+        let _ = stop.wait_for(|stop| *stop).await;
+        while tasks.join_next().await.is_some() {}
+        upkeep.abort();
+        match self.handler.store.requeue_owner(&self.owner).await {
+            Ok(0) => {}
+            Ok(jobs) => tracing::info!(jobs, "handed back unfinished jobs"),
+            Err(error) => tracing::error!(%error, "could not hand back unfinished jobs; their leases end by themselves"),
+        }
+    }
+
+    async fn run_lane(self: Arc<Self>, lane: Lane, mut stop: watch::Receiver<bool>) {
+        let slots = Arc::new(Semaphore::new(slots(lane)));
+        let mut running = JoinSet::new();
+        let mut wake = self.handler.store.wake();
+        while !*stop.borrow() {
+            let claimed = self.claim(lane, slots.available_permits()).await;
+            let found = !claimed.is_empty();
+            for job in claimed {
+                let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { return };
+                let workers = Arc::clone(&self);
+                running.spawn(async move {
+                    workers.run_one(job).await;
+                    drop(permit);
+                });
+            }
+            while running.try_join_next().is_some() {}
+            if found && slots.available_permits() > 0 {
+                continue;
+            }
+            tokio::select! {
+                () = wake.next(), if slots.available_permits() > 0 => {}
+                _ = running.join_next(), if !running.is_empty() => {}
+                () = sleep(POLL_EVERY) => {}
+                _ = stop.changed() => {}
+            }
+        }
+        let drained = timeout(DRAIN_WITHIN, async { while running.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            running.shutdown().await;
+        }
+    }
+
+    async fn claim(&self, lane: Lane, free: usize) -> Vec<ClaimedJob> {
+        let Ok(limit @ 1..) = u32::try_from(free) else { return Vec::new() };
+        let now_ms = self.handler.clock.now_ms();
+        match self.handler.store.claim(lane.key(), &self.owner, limit, now_ms, LEASE_MS).await {
+            Ok(claimed) => {
+                for dead in claimed.dead {
+                    tracing::error!(job = dead.id, kind = dead.kind, release = dead.subject, reason = dead.reason, "job {} is dead", dead.id);
+                }
+                claimed.jobs
+            }
+            Err(error) => {
+                tracing::warn!(%error, lane = lane.key(), "could not claim jobs");
+                sleep(POLL_EVERY).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn run_one(self: &Arc<Self>, claimed: ClaimedJob) {
+        self.hold(&claimed);
+        let job: Job = match serde_json::from_str(&claimed.payload) {
+            Ok(job) => job,
+            Err(error) => {
+                let fate = crate::store::Fate::Dead { reason: format!("unknown job: {error}") };
+                self.settle(&claimed, fate).await;
+                return;
+            }
+        };
+        // In a task of its own: a panic is this job's failure, nobody else's.
+        let run = tokio::spawn({
+            let (workers, job, claimed) = (Arc::clone(self), job.clone(), claimed.clone());
+            async move { run::run(&workers.handler, &workers.outside, &job, &claimed).await }
+        });
+        let abort = run.abort_handle();
+        let ran = match timeout(RUN_WITHIN, run).await {
+            Ok(Ok(ran)) => ran,
+            Ok(Err(panic)) => Ran::Failed { retry_after_ms: None, reason: format!("bug: {panic}") },
+            Err(_) => {
+                abort.abort();
+                Ran::Failed { retry_after_ms: None, reason: format!("took longer than {} s", RUN_WITHIN.as_secs()) }
+            }
+        };
+        let jitter = rand::random_range(0..1_000);
+        if let Some(fate) = retry::fate(&job, &claimed, ran, self.handler.clock.now_ms(), jitter) {
+            self.settle(&claimed, fate).await;
+        }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.id);
+    }
+
+    fn hold(&self, claimed: &ClaimedJob) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(claimed.id.clone(), claimed.attempt);
+    }
+
+    async fn settle(&self, claimed: &ClaimedJob, fate: crate::store::Fate) {
+        match &fate {
+            crate::store::Fate::Dead { reason } => {
+                tracing::error!(job = claimed.id, kind = claimed.kind, release = claimed.subject, reason, "job {} is dead", claimed.id);
+            }
+            crate::store::Fate::Again { reason, forgive: false, .. } => {
+                tracing::warn!(job = claimed.id, kind = claimed.kind, release = claimed.subject, reason, attempt = claimed.attempt, "job {} failed, will be tried again", claimed.id);
+            }
+            _ => {}
+        }
+        let settlement = settlement(claimed, fate);
+        // A result that can't be stored is found again when the lease ends: every kind may run twice.
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            match self.handler.store.settle(&settlement).await {
+                Ok(true) => return,
+                Ok(false) => {
+                    tracing::warn!(job = claimed.id, "job {} was taken over by another worker", claimed.id);
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, job = claimed.id, "could not settle a job, trying again"),
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// Renews leases, beats, and throws away what nobody needs any more.
+    async fn keep_up(self: Arc<Self>) {
+        let mut last_purge = Instant::now();
+        loop {
+            let held: Vec<(String, u32)> = {
+                let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.iter().map(|(id, attempt)| (id.clone(), *attempt)).collect()
+            };
+            let now_ms = self.handler.clock.now_ms();
+            if !held.is_empty()
+                && let Err(error) = self.handler.store.renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS).await
+            {
+                tracing::warn!(%error, "could not renew leases");
+            }
+            if let Err(error) = self.handler.store.beat(&self.owner, self.outside.deployments.host(), now_ms).await {
+                tracing::warn!(%error, "could not beat");
+            }
+            if last_purge.elapsed() > Duration::from_secs(60) {
+                last_purge = Instant::now();
+                if let Err(error) = self.handler.store.purge(now_ms - DONE_KEPT_MS).await {
+                    tracing::warn!(%error, "could not purge");
+                }
+            }
+            sleep(RENEW_EVERY).await;
+        }
+    }
+}
+
+fn borrowed(held: &[(String, u32)]) -> Vec<(&str, u32)> {
+    held.iter().map(|(id, attempt)| (id.as_str(), *attempt)).collect()
+}
+
+/// The settlement of a claim.
+fn settlement(claimed: &ClaimedJob, fate: crate::store::Fate) -> Settlement {
+    Settlement { job: claimed.id.clone(), owner: claimed.owner.clone(), attempt: claimed.attempt, fate }
+}

@@ -1,0 +1,280 @@
+//! One match: from a job to what is done outside, and to the command that records its result.
+
+use super::retry::Ran;
+use super::{attempt, message, settlement};
+use crate::deploy::launch::OutputLimits;
+use crate::deploy::redact::Redactor;
+use crate::escalation::Escalation;
+use crate::failure::Failure;
+use crate::handle::{HandleError, Handled, Handler, Order};
+use crate::probes::git::{self, Tag};
+use crate::records::mail::Mailer;
+use crate::slack::client::SlackClient;
+use crate::store::{ClaimedJob, Fate};
+use domain::command::{Actor, Command, Intent, SourceSeen};
+use domain::digest::Digest;
+use domain::effects::Job;
+use domain::event::SourceProblem;
+use domain::ids::{ReleaseKey, ServiceName};
+use domain::refusal::Cause;
+use domain::release::{Release, Status};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a worker's question to Slack may take: nobody is waiting for a click here.
+const FACTS_WITHIN: Duration = Duration::from_secs(8);
+const DECIDE_WITHIN: Duration = Duration::from_secs(20);
+/// How often Git and the script are looked at again while there is nothing to sign.
+const GIT_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN_MS: i64 = 15_000;
+
+/// Everything that jobs act through.
+pub struct Outside {
+    /// Slack.
+    pub slack: SlackClient,
+    /// Where emergency notices and results are posted.
+    pub releases_channel: String,
+    /// Service channels, by service.
+    pub channels: BTreeMap<ServiceName, String>,
+    /// Mail, if configured.
+    pub mailer: Option<Mailer>,
+    /// Whom `emergency.notice` mails.
+    pub teams: Vec<String>,
+    /// The part after the `@` of fixed Message-IDs.
+    pub mail_domain: String,
+    /// What rings when Slack and mail are down.
+    pub escalation: Escalation,
+    /// How services are deployed.
+    pub deployments: Deployments,
+    /// Git repositories, by service.
+    pub repositories: BTreeMap<ServiceName, String>,
+    /// Hides the bot's own secrets in whatever is shown or kept.
+    pub redactor: Redactor,
+}
+
+/// How services are deployed from this host.
+pub struct Deployments {
+    /// This host's id: only it judges what it started.
+    pub host: String,
+    /// Where attempts keep their spools.
+    pub spool_root: PathBuf,
+    /// This program, which also supervises.
+    pub binary: PathBuf,
+    /// Scripts, by service.
+    pub scripts: BTreeMap<ServiceName, Script>,
+}
+
+/// The `script` executor of one environment.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// As configured, absolute or below the working directory.
+    pub program: String,
+    /// With placeholders.
+    pub arguments: Vec<String>,
+    /// Absolute.
+    pub working_directory: PathBuf,
+    /// Milliseconds.
+    pub timeout_ms: u64,
+    /// Names of variables that the script may have from the bot's environment.
+    pub pass_environment: Vec<String>,
+    /// How much of its output is kept.
+    pub output: OutputLimits,
+}
+
+impl Deployments {
+    /// This host's id.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The digests of a service's executor configuration and script, or what is wrong with them.
+    ///
+    /// # Errors
+    /// Says why the script can't be read or run.
+    pub fn digests(&self, service: &ServiceName) -> Result<(Digest, Digest), String> {
+        let script = self.scripts.get(service).ok_or_else(|| format!("service `{service}` has no script"))?;
+        let program = crate::deploy::program::resolve_program(&script.program, &script.working_directory)
+            .map_err(|error| error.to_string())?;
+        let digest = crate::deploy::program::script_digest(&program).map_err(|error| error.to_string())?;
+        let configuration = serde_json::json!({
+            "executor": "script", "program": script.program, "arguments": script.arguments,
+            "working_directory": script.working_directory, "timeout_ms": script.timeout_ms,
+            "pass_environment": script.pass_environment,
+        });
+        let bytes = domain::canonical::to_bytes(&configuration).map_err(|error| error.to_string())?;
+        Ok((Digest::try_from(digest)?, Digest::of(&bytes)))
+    }
+
+    /// The spool of an attempt.
+    pub fn spool(&self, attempt_id: &str) -> PathBuf {
+        crate::deploy::spool::spool_directory(Path::new(&self.spool_root), attempt_id)
+    }
+}
+
+/// Runs `job` once.
+pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed: &ClaimedJob) -> Ran {
+    let desk = Desk { handler, outside, claimed };
+    let ran = match job {
+        Job::ResolveSource { release } => desk.resolve_source(release).await,
+        Job::RefreshMessage { message } => message::refresh(&desk, message).await,
+        Job::PostMessage { message } => message::post_once(&desk, message).await,
+        Job::StartAttempt { release, attempt } => attempt::start(&desk, release, *attempt).await,
+        Job::WatchAttempt { release, attempt } => attempt::watch(&desk, release, *attempt).await,
+        Job::StopAttempt { release, attempt } => attempt::stop(&desk, release, *attempt).await,
+        Job::AskDeputy { release, revision } => desk.record(release, Intent::AskDeputy { revision: *revision }).await,
+        Job::EndTechLeadWait { release, revision } => {
+            desk.record(release, Intent::EndTechLeadWait { revision: *revision }).await
+        }
+        Job::EscalateNotice { release, attempt, step } => {
+            desk.record(release, Intent::EscalateNotice { attempt: *attempt, step: *step }).await
+        }
+        Job::BreachNotice { release, attempt } => {
+            desk.record(release, Intent::BreachNotice { attempt: *attempt }).await
+        }
+        Job::MailNotice { release, attempt } => message::mail_notice(&desk, release, *attempt).await,
+        Job::Page { release, attempt, step } => message::page(&desk, release, *attempt, *step).await,
+        Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,
+    };
+    ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor))
+}
+
+/// What may go wrong while a job runs.
+pub(super) enum Trouble {
+    /// The other side.
+    Failure(Failure),
+    /// Our own path.
+    Handle(HandleError),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<HandleError> for Trouble {
+    fn from(error: HandleError) -> Self {
+        Self::Handle(error)
+    }
+}
+
+impl From<crate::store::StoreError> for Trouble {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Handle(error.into())
+    }
+}
+
+impl Trouble {
+    fn into_ran(self, redactor: &Redactor) -> Ran {
+        match self {
+            Self::Failure(Failure::Transient { message, retry_after_ms, .. }) => {
+                Ran::Failed { retry_after_ms, reason: redactor.redact(&message).into_owned() }
+            }
+            Self::Failure(Failure::Permanent { message }) => {
+                Ran::Dead { reason: redactor.redact(&message).into_owned() }
+            }
+            // An unknown commit is found out by running again: the job is settled in it, or it isn't.
+            Self::Handle(error) => {
+                Ran::Failed { retry_after_ms: None, reason: redactor.redact(&error.to_string()).into_owned() }
+            }
+        }
+    }
+}
+
+/// One run's surroundings.
+pub(super) struct Desk<'a> {
+    pub handler: &'a Handler,
+    pub outside: &'a Outside,
+    pub claimed: &'a ClaimedJob,
+}
+
+impl Desk<'_> {
+    pub fn now_ms(&self) -> i64 {
+        self.handler.clock.now_ms()
+    }
+
+    /// Records what this job found; the job is done in the same transaction.
+    pub async fn record(&self, release: &ReleaseKey, intent: Intent) -> Result<Ran, Trouble> {
+        match self.order(release, intent, Some(Fate::Done)).await? {
+            Handled::Done { .. } | Handled::Duplicate { .. } | Handled::LostJob => Ok(Ran::Settled),
+            Handled::Refused { refusal, .. } => Ok(match refusal.cause {
+                // Slack could not say who is who: nothing was recorded, ask again.
+                Cause::FactsUnavailable => {
+                    Ran::Failed { retry_after_ms: None, reason: "Slack did not say who is in which role".to_owned() }
+                }
+                // Late or twice: the release has moved on.
+                _ => Ran::Done,
+            }),
+        }
+    }
+
+    /// Decides `intent` as Countersign itself.
+    pub async fn order(&self, release: &ReleaseKey, intent: Intent, fate: Option<Fate>) -> Result<Handled, Trouble> {
+        let order = Order {
+            command: Command { actor: Actor::Countersign, release: release.clone(), intent },
+            service: None,
+            request: None,
+            settles: fate.map(|fate| settlement(self.claimed, fate)),
+            deadline: Instant::now() + DECIDE_WITHIN,
+            facts_within: FACTS_WITHIN,
+            reply: &|_| String::new(),
+        };
+        Ok(self.handler.handle(order).await?)
+    }
+
+    async fn resolve_source(&self, key: &ReleaseKey) -> Result<Ran, Trouble> {
+        let (Some(release), _) = self.handler.release(key).await? else { return Ok(Ran::Done) };
+        if !matches!(release.status, Status::Drafted | Status::Asking | Status::Approved | Status::Rejected) {
+            return Ok(Ran::Done);
+        }
+        match self.look(&release).await {
+            Ok(seen) => self.record(key, Intent::RecordSource(seen)).await,
+            Err(problem) => {
+                let observed_ms = self.now_ms();
+                self.order(key, Intent::RecordSourceProblem { problem, observed_ms }, None).await?;
+                Ok(Ran::NotYet { after_ms: LOOK_AGAIN_MS, reason: format!("{problem:?}") })
+            }
+        }
+    }
+
+    /// What Git and the disk say now.
+    pub async fn look(&self, release: &Release) -> Result<SourceSeen, SourceProblem> {
+        let digests = self.outside.deployments.digests(&release.service);
+        let (script, executor) = digests.map_err(|error| {
+            tracing::warn!(release = %release.key, error, "the deployment script can't be used");
+            SourceProblem::ScriptMissing
+        })?;
+        let commit = match self.outside.repositories.get(&release.service) {
+            None if release.typed_commit.is_none() => return Err(SourceProblem::NoRepository),
+            None => None,
+            Some(repository) => match git::resolve_tag(repository, &release.version.tag(), GIT_WITHIN).await {
+                Tag::Resolved(commit) => Some(commit),
+                Tag::Missing => return Err(SourceProblem::TagMissing),
+                Tag::Silent(reason) => {
+                    tracing::warn!(release = %release.key, reason = %self.outside.redactor.redact(&reason), "Git did not answer");
+                    if release.typed_commit.is_none() {
+                        return Err(SourceProblem::GitSilent);
+                    }
+                    None
+                }
+            },
+        };
+        Ok(SourceSeen { commit, script, executor, observed_ms: self.now_ms() })
+    }
+
+    async fn close_refusals(&self, release: &ReleaseKey, key: &str) -> Result<Ran, Trouble> {
+        let Some(count) = self.handler.store.repeats(key).await? else { return Ok(Ran::Done) };
+        let settles = settlement(self.claimed, Fate::Done);
+        match self.handler.close_refusals(release, key, count, settles).await? {
+            true => Ok(Ran::Settled),
+            false => Ok(Ran::NotYet { after_ms: 1_000, reason: "more refusals came in".to_owned() }),
+        }
+    }
+
+    /// The people who must learn of an emergency whatever happens to Slack.
+    pub fn teams(&self) -> BTreeSet<String> {
+        self.outside.teams.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! What is known of messages in Slack: which attempt posts, where it stands, what is rendered in it.
+
+use super::error::Failure;
+use super::reads::decoded;
+use super::sql::{AnyRow, signed, sql};
+use super::{MessageRow, MessageState, Store, StoreError};
+
+/// Whether this caller may post now, and the message as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostAttempt {
+    /// The row after the attempt was recorded, or as somebody else has left it.
+    pub message: MessageRow,
+    /// Whether the attempt is this caller's.
+    pub begun: bool,
+}
+
+fn message_row(row: &AnyRow) -> Result<MessageRow, Failure> {
+    Ok(MessageRow {
+        id: row.text(0)?,
+        subject: row.text(1)?,
+        channel: row.text(2)?,
+        ts: row.text(3)?,
+        state: match row.text(4)?.as_str() {
+            "posting" => MessageState::Posting,
+            "posted" => MessageState::Posted,
+            "verified" => MessageState::Verified,
+            other => {
+                return Err(Failure::broken(format!("a message is in the unknown state `{other}`")));
+            }
+        },
+        rendered_version: row.count(5)?,
+        rendered: row.text(6)?,
+        attempted_ms: row.int(7)?,
+    })
+}
+
+impl Store {
+    /// A message by its outbox id.
+    pub async fn message(&self, id: &str) -> Result<Option<MessageRow>, StoreError> {
+        let sql = sql!(
+            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+             WHERE id = $1"
+        );
+        Ok(decoded(&self.read(sql, vec![id.into()]).await?, message_row)?.pop())
+    }
+
+    /// All messages about a release.
+    pub async fn messages_of(&self, subject: &str) -> Result<Vec<MessageRow>, StoreError> {
+        let sql = sql!(
+            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+             WHERE subject = $1 ORDER BY id"
+        );
+        decoded(&self.read(sql, vec![subject.into()]).await?, message_row)
+    }
+
+    /// The message that Slack names by channel and `ts`.
+    pub async fn find_message(&self, channel: &str, ts: &str) -> Result<Option<MessageRow>, StoreError> {
+        let sql = sql!(
+            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+             WHERE channel = $1 AND ts = $2 AND ts <> ''"
+        );
+        Ok(decoded(&self.read(sql, vec![channel.into(), ts.into()]).await?, message_row)?.pop())
+    }
+
+    /// Records that an attempt to post begins: the first one (`seen_ms` 0), or one after an attempt that
+    /// was seen at `seen_ms` and whose outcome the caller has looked for. Of several callers one begins.
+    pub async fn begin_post(
+        &self,
+        id: &str,
+        subject: &str,
+        channel: &str,
+        seen_ms: i64,
+        now_ms: i64,
+    ) -> Result<PostAttempt, StoreError> {
+        let sql = sql!(
+            "INSERT INTO message (id, subject, channel, ts, state, rendered_version, rendered, attempted_ms)
+             VALUES ($1, $2, $3, '', 'posting', 0, '', $5)
+             ON CONFLICT (id) DO UPDATE SET attempted_ms = $5, channel = $3
+                 WHERE message.state = 'posting' AND message.attempted_ms = $4
+             RETURNING id, subject, channel, ts, state, rendered_version, rendered, attempted_ms"
+        );
+        // Strictly later, or an attempt of the same millisecond could be taken for the one that was seen.
+        let now_ms = now_ms.max(seen_ms.saturating_add(1));
+        let params = vec![id.into(), subject.into(), channel.into(), seen_ms.into(), now_ms.into()];
+        if let Some(message) = decoded(&self.change(sql, params).await?, message_row)?.pop() {
+            return Ok(PostAttempt { message, begun: true });
+        }
+        let message = self
+            .message(id)
+            .await?
+            .ok_or_else(|| Failure::broken("a message has vanished"))?;
+        Ok(PostAttempt { message, begun: false })
+    }
+
+    /// Records where the message stands and what is rendered in it. False if it already stands elsewhere:
+    /// then Slack has a second one.
+    pub async fn record_posted(
+        &self,
+        id: &str,
+        channel: &str,
+        ts: &str,
+        rendered_version: u64,
+        rendered: &str,
+    ) -> Result<bool, StoreError> {
+        // A repeat must not undo what was rendered since.
+        let sql = sql!(
+            "UPDATE message SET channel = $2, ts = $3,
+                 state = CASE WHEN state = 'verified' THEN state ELSE 'posted' END,
+                 rendered_version = CASE WHEN ts = '' THEN $4 ELSE rendered_version END,
+                 rendered = CASE WHEN ts = '' THEN $5 ELSE rendered END
+             WHERE id = $1 AND (ts = '' OR (ts = $3 AND channel = $2)) RETURNING id"
+        );
+        let params = vec![
+            id.into(),
+            channel.into(),
+            ts.into(),
+            signed(rendered_version)?.into(),
+            rendered.into(),
+        ];
+        Ok(!self.change(sql, params).await?.is_empty())
+    }
+
+    /// Records that Slack was read back and has the message; false unless it was posted.
+    pub async fn record_verified(&self, id: &str) -> Result<bool, StoreError> {
+        let sql = sql!("UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");
+        Ok(!self.change(sql, vec![id.into()]).await?.is_empty())
+    }
+
+    /// Records what is rendered now; false if another rendering came in between.
+    pub async fn record_rendered(
+        &self,
+        id: &str,
+        from_version: u64,
+        to_version: u64,
+        rendered: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = sql!(
+            "UPDATE message SET rendered_version = $3, rendered = $4
+             WHERE id = $1 AND rendered_version = $2 RETURNING id"
+        );
+        let params = vec![
+            id.into(),
+            signed(from_version)?.into(),
+            signed(to_version)?.into(),
+            rendered.into(),
+        ];
+        Ok(!self.change(sql, params).await?.is_empty())
+    }
+}

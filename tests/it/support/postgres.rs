@@ -1,0 +1,228 @@
+//! A throwaway PostgreSQL for the tests: `COUNTERSIGN_TEST_POSTGRES` if it is set, or one cluster that the first
+//! test starts, all others share whatever process they run in, and a watchdog stops once nobody uses it.
+
+use countersign::store::{Options, Store};
+use domain::digest::Digest;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const REMEDY: &str = "these tests need PostgreSQL 14 or later (Debian: apt-get install postgresql); \
+    scripts/test installs it, or set COUNTERSIGN_TEST_POSTGRES=postgres://… to a server whose databases may be created";
+const MIGRATIONS: &str = include_str!("../../../migrations/postgres/0001_spine.sql");
+
+/// Stops the cluster when nobody has held the lock `used` at two looks in a row. `$1` is the folder, the
+/// rest the command that stops it.
+const WATCHDOG: &str = r#"
+folder=$1; shift; idle=0
+while [ $idle -lt 2 ] && [ -d "$folder" ]; do
+    sleep 10
+    if flock --nonblock --exclusive "$folder.used" true; then idle=$((idle + 1)); else idle=0; fi
+done
+exec 9>"$folder.lock"; flock 9
+if flock --nonblock --exclusive "$folder.used" true; then "$@"; rm -rf "$folder"; fi
+"#;
+
+/// Held shared for as long as this process lives.
+static USED: OnceLock<File> = OnceLock::new();
+
+/// The URL of a new database, migrated or empty.
+pub async fn database(migrated: bool) -> String {
+    let server = server();
+    let name = format!("test_{:032x}", rand::random::<u128>());
+    let mut admin = connect(&server.url("postgres")).await;
+    let create = if migrated {
+        format!(
+            "CREATE DATABASE {name} TEMPLATE {}",
+            template(&server, &mut admin).await
+        )
+    } else {
+        format!("CREATE DATABASE {name}")
+    };
+    admin.execute(AssertSqlSafe(create)).await.expect("CREATE DATABASE");
+    server.url(&name)
+}
+
+/// A plain connection.
+pub async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url)
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{REMEDY}"))
+}
+
+/// A migrated database to copy, made once per cluster and version of the migrations.
+async fn template(server: &Server, admin: &mut PgConnection) -> String {
+    let name = format!("template_{}", Digest::of(MIGRATIONS.as_bytes()).short());
+    let ready = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)";
+    let exists = async |admin: &mut PgConnection| -> bool {
+        sqlx::query_scalar(ready).bind(&name).fetch_one(admin).await.unwrap()
+    };
+    if exists(admin).await {
+        return name;
+    }
+    admin.execute("SELECT pg_advisory_lock(4242)").await.unwrap();
+    if !exists(admin).await {
+        admin
+            .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}")))
+            .await
+            .unwrap();
+        admin
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await
+            .unwrap();
+        Store::migrate(&server.url(&name), Options::default()).await.unwrap();
+        let done = format!("ALTER DATABASE {name} WITH IS_TEMPLATE true");
+        admin.execute(AssertSqlSafe(done)).await.unwrap();
+    }
+    admin.execute("SELECT pg_advisory_unlock(4242)").await.unwrap();
+    name
+}
+
+struct Server {
+    /// With `{database}` in its place.
+    pattern: String,
+}
+
+impl Server {
+    fn url(&self, database: &str) -> String {
+        self.pattern.replace("{database}", database)
+    }
+}
+
+fn server() -> Server {
+    if let Ok(url) = std::env::var("COUNTERSIGN_TEST_POSTGRES") {
+        let mut url = url::Url::parse(&url).expect("COUNTERSIGN_TEST_POSTGRES is no URL");
+        url.set_path("/DATABASE");
+        return Server {
+            pattern: url.as_str().replace("/DATABASE", "/{database}"),
+        };
+    }
+    let folder = folder();
+    let lock = open(&beside(&folder, "lock"));
+    lock.lock().unwrap();
+    USED.get_or_init(|| {
+        let used = open(&beside(&folder, "used"));
+        used.lock_shared().unwrap();
+        used
+    });
+    if !is_running(&folder) {
+        start(&folder);
+    }
+    let socket = folder.join("socket");
+    let host = socket.to_str().unwrap().replace('/', "%2F");
+    Server {
+        pattern: format!("postgres://postgres@localhost:5432/{{database}}?host={host}"),
+    }
+}
+
+/// One per target folder and user, and short: the path of a socket has a limit of 107 bytes.
+fn folder() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let key = format!("{}{:?}", exe.parent().unwrap().display(), rustix::process::getuid());
+    let name = format!("countersign-postgres-{}", Digest::of(key.as_bytes()).short());
+    std::env::temp_dir().join(name)
+}
+
+fn beside(folder: &Path, what: &str) -> PathBuf {
+    folder.with_extension(what)
+}
+
+fn open(path: &Path) -> File {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .unwrap()
+}
+
+fn is_running(folder: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(folder.join("socket/.s.PGSQL.5432")).is_ok()
+}
+
+fn start(folder: &Path) {
+    let bin = programs().unwrap_or_else(|| panic!("no initdb found: {REMEDY}"));
+    let program = |name: &str| bin.join(name).to_str().unwrap().to_owned();
+    let (data, socket) = (folder.join("data"), folder.join("socket"));
+    let (data, socket) = (data.to_str().unwrap(), socket.to_str().unwrap());
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(socket).unwrap();
+    let server = as_server_user();
+    if !server.is_empty() {
+        run(&[
+            "chown".into(),
+            "-R".into(),
+            "postgres".into(),
+            folder.to_str().unwrap().into(),
+        ]);
+    }
+    let with = |arguments: &[&str]| -> Vec<String> {
+        server
+            .iter()
+            .cloned()
+            .chain(arguments.iter().map(|a| (*a).to_owned()))
+            .collect()
+    };
+    let initdb = program("initdb");
+    let sync = ["--no-sync", "--locale=C", "--encoding=UTF8", "--auth=trust"];
+    run(&with(
+        &[&[initdb.as_str(), "-D", data, "-U", "postgres"], sync.as_slice()].concat(),
+    ));
+    // Durable as in production, reachable by nobody else.
+    let settings = format!(
+        "-c fsync=on -c listen_addresses= -c unix_socket_directories={socket} -c unix_socket_permissions=0777 \
+         -c port=5432 -c max_connections=300"
+    );
+    let pg_ctl = program("pg_ctl");
+    let log = format!("{data}/server.log");
+    run(&with(&[
+        &pg_ctl, "-D", data, "-l", &log, "-w", "-o", &settings, "start",
+    ]));
+    let stop = with(&[&pg_ctl, "-D", data, "-m", "immediate", "stop"]);
+    let mut watchdog = Command::new("setsid");
+    watchdog.args(["sh", "-c", WATCHDOG, "watchdog"]).arg(folder).args(stop);
+    watchdog
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    drop(watchdog.spawn().expect("setsid (util-linux) is needed"));
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_server_user() -> Vec<String> {
+    if rustix::process::getuid().is_root() {
+        ["runuser", "-u", "postgres", "--"].map(str::to_owned).to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    let mut installed: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    installed.sort();
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    installed.extend(std::env::split_paths(&paths));
+    installed
+        .into_iter()
+        .rev()
+        .find(|bin| bin.join("initdb").exists() && bin.join("pg_ctl").exists())
+}
+
+fn run(command: &[String]) {
+    let output = Command::new(&command[0])
+        .args(&command[1..])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}\n{REMEDY}", command[0]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}\n{REMEDY}");
+}
