@@ -146,7 +146,7 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
         ),
         Cause::Incomplete(fields) => {
             lines = Some(incomplete(fields));
-            ("something is missing in it".to_owned(), "Put it right and send it again:".to_owned())
+            ("something is missing in it".to_owned(), "Put it right and send it again.".to_owned())
         }
         Cause::JustificationTooShort(chars) => (
             format!("its justification has {chars} of at least {JUSTIFICATION_MIN_CHARS} characters"),
@@ -208,12 +208,11 @@ fn who_can(refusal: &Refusal, attempted: &Attempted<'_>) -> String {
             "That takes somebody who is {}; nobody is known who could right now. An admin adds somebody to the role.",
             roles(titles)
         ),
-        (people, []) => format!("{} can.", attempted.names.mentions(unique(people), "or")),
-        (people, titles) => format!(
-            "{} can ({}).",
-            attempted.names.mentions(unique(people), "or"),
-            roles(titles)
-        ),
+        (people, []) => format!("{} can.", capital(&attempted.names.mentions(unique(people), "or"))),
+        (people, titles) => {
+            let who = capital(&attempted.names.mentions(unique(people), "or"));
+            format!("{who} can ({}).", roles(titles))
+        }
     }
 }
 

@@ -153,19 +153,45 @@ pub fn check_markup(name: &str, text: &str) {
     }
 }
 
+/// Keeps the heaviest rendering of each message and form as `<kind>.json` in the folder that the environment names.
 fn keep(name: &str, value: &Value) {
     let Some(folder) = std::env::var_os("COUNTERSIGN_BLOCKS_DIR") else {
         return;
     };
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).unwrap();
+    let odds = [
+        "plain", "markup", "long", "escapes", "emoji", "rtl", "lines", "empty", "controls", "many", "erased", "hostile",
+    ];
+    let name = name
+        .split_once('-')
+        .filter(|(odd, _)| odds.contains(odd))
+        .map_or(name, |(_, rest)| rest);
+    // What looks the same in every state is kept once.
+    let kinds = [
+        "-story-",
+        "-done-",
+        "-audit",
+        "-form-",
+        "-refusal-",
+        "notice-2",
+        "outcome-2",
+        "breach-2",
+    ];
+    let name = kinds
+        .iter()
+        .find_map(|kind| name.find(kind).map(|at| &name[at..]))
+        .unwrap_or(name);
     let file: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    std::fs::write(
-        folder.join(format!("{file}.json")),
-        serde_json::to_string_pretty(value).unwrap(),
-    )
-    .unwrap();
+    let path = folder.join(format!("{}.json", file.trim_matches('-')));
+    let json = value.to_string();
+    if std::fs::metadata(&path).is_ok_and(|known| known.len() >= json.len() as u64) {
+        return;
+    }
+    let new = folder.join(format!("{:?}.new", std::thread::current().id()));
+    std::fs::write(&new, json).unwrap();
+    std::fs::rename(new, path).unwrap();
 }

@@ -415,7 +415,7 @@ impl Sample {
     }
 
     pub fn named(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
+        name.clone_into(&mut self.name);
         self
     }
 }
