@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Service;
 use super::problem::Report;
-use super::roles::{Member, ROLES_OF_A_START, Role, RoleLists};
+use super::roles::{Member, ROLES_OF_A_START, RoleLists};
 use super::shapes::did_you_mean;
+use domain::role::Role;
 
 /// The list that counts for a service: its own, or the one of `[roles]`.
-pub(super) fn effective<'r>(
-    service: &'r RoleLists,
-    general: &'r RoleLists,
-    role: Role,
-) -> &'r [Member] {
+pub(super) fn effective<'r>(service: &'r RoleLists, general: &'r RoleLists, role: Role) -> &'r [Member] {
     service
         .get(&role)
         .or_else(|| general.get(&role))
@@ -21,39 +18,25 @@ pub(super) fn effective<'r>(
 }
 
 /// Every service needs somebody in each role of a start.
-pub(super) fn check_roles(
-    services: &BTreeMap<String, Service>,
-    general: &RoleLists,
-    report: &mut Report,
-) {
+pub(super) fn check_roles(services: &BTreeMap<String, Service>, general: &RoleLists, report: &mut Report) {
     for (name, service) in services {
-        for role in ROLES_OF_A_START.iter().filter_map(|role| Role::named(role)) {
+        for role in ROLES_OF_A_START {
             if !service.roles.contains_key(&role) && !general.contains_key(&role) {
-                let wrong = format!(
-                    "nobody is in this role, and no release of {name} can start without it"
-                );
-                let remedy = format!(
-                    "Name somebody under roles.{role}, or under services.{name}.roles.{role}."
-                );
+                let wrong = format!("nobody is in this role, and no release of {name} can start without it");
+                let remedy = format!("Name somebody under roles.{role}, or under services.{name}.roles.{role}.");
                 report.problem(format!("services.{name}.roles.{role}"), wrong, remedy);
             }
         }
         same_signer(name, service, general, report);
-        warn_of_one(
-            &format!("services.{name}.roles"),
-            &service.roles,
-            general,
-            report,
-        );
+        warn_of_one(&format!("services.{name}.roles"), &service.roles, general, report);
     }
     warn_of_one("roles", general, general, report);
 }
 
 /// One person signs once per release: two roles with the same only person never both sign.
 fn same_signer(name: &str, service: &Service, general: &RoleLists, report: &mut Report) {
-    let pair = ["product_owner", "qa_lead"]
-        .map(|role| Role::named(role).map(|role| effective(&service.roles, general, role)));
-    if let [Some([Member::Person(owner)]), Some([Member::Person(qa)])] = pair
+    let pair = [Role::ProductOwner, Role::QaLead].map(|role| effective(&service.roles, general, role));
+    if let [[Member::Person(owner)], [Member::Person(qa)]] = pair
         && owner == qa
     {
         let wrong = format!(
@@ -68,17 +51,16 @@ fn same_signer(name: &str, service: &Service, general: &RoleLists, report: &mut 
 }
 
 fn warn_of_one(place: &str, lists: &RoleLists, general: &RoleLists, report: &mut Report) {
-    let has_deputy = Role::named("cto_deputy")
-        .is_some_and(|deputy| !effective(lists, general, deputy).is_empty());
+    let has_deputy = !effective(lists, general, Role::CtoDeputy).is_empty();
     for (role, members) in lists {
         // A CTO is one person everywhere; the deputy is what makes two of them. An auditor holds nothing up.
-        let expected = match role.name() {
-            "cto" => has_deputy,
-            "cto_deputy" | "auditor" => true,
+        let expected = match role {
+            Role::Cto => has_deputy,
+            Role::CtoDeputy | Role::Auditor => true,
             _ => false,
         };
         if let ([Member::Person(only)], false) = (members.as_slice(), expected) {
-            let remedy = if role.name() == "cto" {
+            let remedy = if *role == Role::Cto {
                 "Name a deputy under roles.cto_deputy."
             } else {
                 "Name a second person, or a group."
@@ -93,17 +75,9 @@ fn warn_of_one(place: &str, lists: &RoleLists, general: &RoleLists, report: &mut
 }
 
 /// Dependencies name services that exist, and never lead back.
-pub(super) fn check_dependencies(
-    services: &BTreeMap<String, Service>,
-    listed: &BTreeSet<String>,
-    report: &mut Report,
-) {
+pub(super) fn check_dependencies(services: &BTreeMap<String, Service>, listed: &BTreeSet<String>, report: &mut Report) {
     for (name, service) in services {
-        for needed in service
-            .depends_on
-            .iter()
-            .filter(|needed| !listed.contains(*needed))
-        {
+        for needed in service.depends_on.iter().filter(|needed| !listed.contains(*needed)) {
             let wrong = format!(
                 "there is no service {needed:?}.{}",
                 did_you_mean(needed, listed.iter().map(String::as_str))
@@ -121,10 +95,7 @@ pub(super) fn check_dependencies(
             let place = format!("services.{}.depends_on", circle[0]);
             report.problem(
                 place,
-                format!(
-                    "the services depend on each other in a circle: {}",
-                    circle.join(" → ")
-                ),
+                format!("the services depend on each other in a circle: {}", circle.join(" → ")),
                 "Remove one of these dependencies.",
             );
         }
@@ -144,10 +115,7 @@ fn circle_from<'s>(
         path.push((start, 0));
     }
     while let Some((name, next)) = path.pop() {
-        let Some(needed) = services
-            .get(name)
-            .and_then(|service| service.depends_on.get(next))
-        else {
+        let Some(needed) = services.get(name).and_then(|service| service.depends_on.get(next)) else {
             continue;
         };
         path.push((name, next + 1));

@@ -7,11 +7,8 @@ const UNITS_SECONDS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d'
 
 /// Reads `text` as a length of time within `limits`. The error is a sentence about what is wrong.
 pub fn parse_duration(text: &str, limits: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let malformed = || {
-        format!(
-            "\"{text}\" is not a length of time: a whole number and s, m, h or d, such as \"15m\", is"
-        )
-    };
+    let malformed =
+        || format!("\"{text}\" is not a length of time: a whole number and s, m, h or d, such as \"15m\", is");
     let unit = text.chars().last().ok_or_else(malformed)?;
     let seconds_per_unit = UNITS_SECONDS
         .iter()

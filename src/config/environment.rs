@@ -62,10 +62,7 @@ pub(super) fn read(variables: &Variables, report: &mut Report) -> Environment {
     }
     let listen = address(variables, "COUNTERSIGN_LISTEN", report);
     let metrics_listen = address(variables, "COUNTERSIGN_METRICS_LISTEN", report);
-    if metrics_listen.is_some()
-        && metrics_listen == listen
-        && listen.is_some_and(|address| address.port() != 0)
-    {
+    if metrics_listen.is_some() && metrics_listen == listen && listen.is_some_and(|address| address.port() != 0) {
         report.problem(
             "COUNTERSIGN_METRICS_LISTEN",
             "it is the same address as COUNTERSIGN_LISTEN",
@@ -114,11 +111,7 @@ fn required(variables: &Variables, name: &str, remedy: &str, report: &mut Report
 fn token(variables: &Variables, name: &str, prefix: &str, report: &mut Report) -> Option<Secret> {
     let token = secret(variables, name, report)?;
     let rest = token.expose().strip_prefix(prefix).unwrap_or_default();
-    if rest.len() < 10
-        || !rest
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
+    if rest.len() < 10 || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         report.problem(
             name,
             format!("this is no such token: one begins with `{prefix}` and has no spaces"),
@@ -132,13 +125,10 @@ fn token(variables: &Variables, name: &str, prefix: &str, report: &mut Report) -
 fn signing(variables: &Variables, name: &str, report: &mut Report) -> Option<Secret> {
     let value = secret(variables, name, report)?;
     let text = value.expose();
-    if text.chars().count() < SIGNING_SECRET_CHARACTERS_MIN || text.chars().any(char::is_whitespace)
-    {
+    if text.chars().count() < SIGNING_SECRET_CHARACTERS_MIN || text.chars().any(char::is_whitespace) {
         report.problem(
             name,
-            format!(
-                "it is shorter than {SIGNING_SECRET_CHARACTERS_MIN} characters or holds spaces"
-            ),
+            format!("it is shorter than {SIGNING_SECRET_CHARACTERS_MIN} characters or holds spaces"),
             "Copy the whole signing secret: anybody who guesses it can sign releases.",
         );
         return None;
@@ -188,10 +178,7 @@ fn secret_file(path: &Path) -> Result<String, (String, String)> {
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err((
-            format!(
-                "others than its owner may use this file (mode {:03o})",
-                mode & 0o777
-            ),
+            format!("others than its owner may use this file (mode {:03o})", mode & 0o777),
             format!("Run: chmod 600 {}", path.display()),
         ));
     }
@@ -212,21 +199,21 @@ fn secret_file(path: &Path) -> Result<String, (String, String)> {
 fn api_url(variables: &Variables, report: &mut Report) -> Option<Url> {
     let text = plain(variables, "SLACK_API_URL").unwrap_or(default_of("SLACK_API_URL"));
     let safe = |url: &Url| {
-        is_safe_web_address(url)
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
+        is_safe_web_address(url) && url.username().is_empty() && url.password().is_none() && url.query().is_none()
     };
     let url = Url::parse(text).ok().filter(safe);
     if url.is_none() {
-        report.problem("SLACK_API_URL", "this is no address that the bot's token may be sent to", "Use https, or plain http on 127.0.0.1, [::1] or localhost, without user, password or query.");
+        report.problem(
+            "SLACK_API_URL",
+            "this is no address that the bot's token may be sent to",
+            "Use https, or plain http on 127.0.0.1, [::1] or localhost, without user, password or query.",
+        );
     }
     url
 }
 
 fn address(variables: &Variables, name: &str, report: &mut Report) -> Option<SocketAddr> {
-    let text =
-        plain(variables, name).or(Some(default_of(name)).filter(|default| *default != "none"))?;
+    let text = plain(variables, name).or(Some(default_of(name)).filter(|default| *default != "none"))?;
     let address = text.parse().ok();
     if address.is_none() {
         report.problem(
@@ -271,7 +258,11 @@ fn sender(variables: &Variables, report: &mut Report) -> Option<MailSender> {
     let url = url.and_then(|url| match mail_server(url.expose()) {
         Ok(host) => Some((url, host)),
         Err(wrong) => {
-            report.problem("SMTP_URL", wrong, "Write `smtps://user:password@host`, or `smtp://user:password@host?tls=required` for STARTTLS.");
+            report.problem(
+                "SMTP_URL",
+                wrong,
+                "Write `smtps://user:password@host`, or `smtp://user:password@host?tls=required` for STARTTLS.",
+            );
             None
         }
     });
@@ -311,9 +302,7 @@ fn mail_server(text: &str) -> Result<String, &'static str> {
 
 /// Where decisions are kept. Verbs that only need the database read this and nothing else.
 pub(super) fn store(variables: &Variables, report: &mut Report) -> Option<StorePlace> {
-    let data = PathBuf::from(
-        plain(variables, "COUNTERSIGN_DATA").unwrap_or(default_of("COUNTERSIGN_DATA")),
-    );
+    let data = PathBuf::from(plain(variables, "COUNTERSIGN_DATA").unwrap_or(default_of("COUNTERSIGN_DATA")));
     let given = plain(variables, "DATABASE_URL")
         .or(plain(variables, "DATABASE_URL_FILE"))
         .is_some();
@@ -357,8 +346,8 @@ fn database(url: &Secret) -> Result<Database, &'static str> {
         return Err("it is neither sqlite: nor postgres://");
     }
     // A socket folder may stand in the query instead of a host.
-    let host = parsed.host_str().is_some_and(|host| !host.is_empty())
-        || parsed.query_pairs().any(|(key, _)| key == "host");
+    let host =
+        parsed.host_str().is_some_and(|host| !host.is_empty()) || parsed.query_pairs().any(|(key, _)| key == "host");
     if !host || parsed.path().len() < 2 {
         return Err("it names no host, or no database");
     }

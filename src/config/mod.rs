@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::policy::Policy;
+use domain::role::Role;
 use jiff::tz::TimeZone;
 use url::Url;
 
@@ -28,10 +30,10 @@ pub mod table;
 pub use duration::{parse_duration, show_duration};
 pub use environment::Variables;
 pub use problem::{Problem, Problems, Warnings};
-pub use roles::{Member, ROLE_NAMES, ROLES_OF_A_START, Role, RoleLists};
+pub use roles::{Member, ROLES_OF_A_START, RoleLists, role_keys};
 pub use secret::Secret;
-pub use services::ARGUMENT_PLACEHOLDERS;
 
+use crate::deploy::launch::OutputLimits;
 use problem::Report;
 use reader::Node;
 
@@ -153,7 +155,7 @@ pub struct Environment {
     pub executor: Executor,
     /// The script, joined to `working_directory`.
     pub program: PathBuf,
-    /// Its arguments, placeholders still in them: only [`ARGUMENT_PLACEHOLDERS`] occur.
+    /// Its arguments, placeholders still in them: only those of [`crate::deploy::arguments`] occur.
     pub arguments: Vec<String>,
     /// How long it may run.
     pub timeout: Duration,
@@ -162,7 +164,7 @@ pub struct Environment {
     /// The only variables that it inherits.
     pub pass_environment: Vec<String>,
     /// How much of its output is kept.
-    pub output_limit_bytes: u64,
+    pub output: OutputLimits,
 }
 
 /// What carries out a deployment.
@@ -240,7 +242,15 @@ impl StorePlace {
         finish(place, report).map(|(place, _)| place)
     }
 
-    /// The same, from the environment of this process.
+    /// The address in the store's form. It may hold a password: not for a log.
+    pub fn url(&self) -> String {
+        match &self.database {
+            Database::Sqlite { path } => format!("sqlite:{}", path.display()),
+            Database::Postgres { url } => url.expose().to_owned(),
+        }
+    }
+
+    /// The same as [`StorePlace::load`], from the environment of this process.
     pub fn from_process() -> Result<Self, Problems> {
         let mut report = Report::default();
         let variables = process::variables(&mut report);
@@ -265,12 +275,7 @@ fn assemble(variables: &Variables, text: &str, report: &mut Report) -> Option<Co
     let environment = environment::read(variables, report);
     let store = environment::store(variables, report);
     let file = file?;
-    notices::check_mail(
-        &file.teams,
-        &file.witnesses,
-        environment.sender.is_some(),
-        report,
-    );
+    notices::check_mail(&file.teams, &file.witnesses, environment.sender.is_some(), report);
     let slack = Slack {
         team_id: file.workspace.team_id?,
         app_id: file.workspace.app_id?,
@@ -354,18 +359,24 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
     }
 }
 
-fn policy_rules(
-    node: Option<Node<'_>>,
-    report: &mut Report,
-) -> BTreeMap<String, serde_json::Value> {
+fn policy_rules(node: Option<Node<'_>>, report: &mut Report) -> BTreeMap<String, serde_json::Value> {
     let mut rules = BTreeMap::new();
     for (rule, node) in node.map(|node| node.entries()).unwrap_or_default() {
         if !shapes::is_rule_id(&rule) || !node.is_table() {
-            let remedy = "Write it as a section of its own, the rule's id in quotes: [policy.rules.\"signoff.tech-lead\"].";
+            let remedy =
+                "Write it as a section of its own, the rule's id in quotes: [policy.rules.\"signoff.tech-lead\"].";
             report.problem(&node, "this is not a rule with its settings", remedy);
         } else if let Some(value) = node.json(report) {
             rules.insert(rule, value);
         }
+    }
+    // Judged here as well, so that a rule's mistake is told together with everything else.
+    for problem in Policy::with_differences(&rules).err().unwrap_or_default() {
+        report.problem(
+            problem.key,
+            problem.problem,
+            "Correct it, or remove it: the procedure's own value holds then.",
+        );
     }
     rules
 }

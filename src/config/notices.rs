@@ -8,7 +8,6 @@ use super::Escalation;
 use super::problem::Report;
 use super::reader::Node;
 use super::secret::Secret;
-use super::services::placeholders;
 use super::shapes::{did_you_mean, is_email, is_safe_web_address};
 
 /// A list of e-mail addresses, each once.
@@ -25,11 +24,7 @@ pub(super) fn addresses(node: Option<Node<'_>>, report: &mut Report) -> Vec<Stri
                 "Write the bare address, such as \"all-teams@example.com\".",
             );
         } else if found.iter().any(|other| other.eq_ignore_ascii_case(text)) {
-            report.problem(
-                &item,
-                format!("{text} is named twice"),
-                "Remove one of the two.",
-            );
+            report.problem(&item, format!("{text} is named twice"), "Remove one of the two.");
         } else {
             found.push(text.to_owned());
         }
@@ -40,7 +35,11 @@ pub(super) fn addresses(node: Option<Node<'_>>, report: &mut Report) -> Vec<Stri
 /// Warns of what no mail can do without a server to send it.
 pub(super) fn check_mail(teams: &[String], witnesses: &[String], sends: bool, report: &mut Report) {
     if !sends {
-        report.warning("SMTP_URL", "no mail is sent: an emergency whose notice fails in Slack has no second way to all teams", "Set SMTP_URL and SMTP_FROM.");
+        report.warning(
+            "SMTP_URL",
+            "no mail is sent: an emergency whose notice fails in Slack has no second way to all teams",
+            "Set SMTP_URL and SMTP_FROM.",
+        );
         if !witnesses.is_empty() {
             report.warning(
                 "audit.witnesses",
@@ -103,10 +102,7 @@ fn program(node: &Node<'_>, report: &mut Report) -> Option<(PathBuf, Vec<String>
         for name in placeholders(word).filter(|name| *name != "summary") {
             report.problem(
                 &item,
-                format!(
-                    "there is no `{{{name}}}`.{}",
-                    did_you_mean(name, ["summary"])
-                ),
+                format!("there is no `{{{name}}}`.{}", did_you_mean(name, ["summary"])),
                 "Only `{summary}` is filled in.",
             );
         }
@@ -114,9 +110,7 @@ fn program(node: &Node<'_>, report: &mut Report) -> Option<(PathBuf, Vec<String>
     }
     let mut words = words.into_iter();
     match words.next() {
-        Some(first) if Path::new(&first).is_absolute() => {
-            Some((PathBuf::from(first), words.collect()))
-        }
+        Some(first) if Path::new(&first).is_absolute() => Some((PathBuf::from(first), words.collect())),
         _ => {
             report.problem(
                 node,
@@ -126,4 +120,13 @@ fn program(node: &Node<'_>, report: &mut Report) -> Option<(PathBuf, Vec<String>
             None
         }
     }
+}
+
+/// The words in braces; braces around anything else are ordinary text.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| {
+        let (word, _) = rest.split_once('}')?;
+        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_word.then_some(word)
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Person;
 use super::problem::Report;
 use super::reader::Node;
-use super::roles::{Member, Role, RoleLists};
+use super::roles::{Member, RoleLists, listed_role};
 use super::shapes::{did_you_mean, is_email, is_github_login, is_jira_account, is_slack_id};
 
 /// People by the name under which roles mention them.
@@ -26,11 +26,7 @@ pub(super) fn names(root: &Node<'_>) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
-pub(super) fn workspace(
-    root: &Node<'_>,
-    known: &BTreeSet<String>,
-    report: &mut Report,
-) -> Workspace {
+pub(super) fn workspace(root: &Node<'_>, known: &BTreeSet<String>, report: &mut Report) -> Workspace {
     let section = root.get("slack");
     let mut id = |key: &str, prefixes: &[char], remedy: &str| {
         let Some(node) = section.as_ref().and_then(|section| section.get(key)) else {
@@ -50,11 +46,7 @@ pub(super) fn workspace(
         "Copy the app's id, A…, from its page \"Basic Information\".",
     );
     let releases_channel = id("releases_channel", &['C', 'G'], CHANNEL_REMEDY);
-    let admins = admins(
-        section.and_then(|section| section.get("admins")),
-        known,
-        report,
-    );
+    let admins = admins(section.and_then(|section| section.get("admins")), known, report);
     Workspace {
         team_id,
         app_id,
@@ -69,7 +61,11 @@ pub(super) const CHANNEL_REMEDY: &str =
 
 fn admins(node: Option<Node<'_>>, known: &BTreeSet<String>, report: &mut Report) -> Vec<String> {
     let Some(node) = node else {
-        report.problem("slack.admins", "it is missing", "Name two people of [people]: one proposes a change of the policy, another approves it.");
+        report.problem(
+            "slack.admins",
+            "it is missing",
+            "Name two people of [people]: one proposes a change of the policy, another approves it.",
+        );
         return Vec::new();
     };
     let mut admins = Vec::new();
@@ -95,12 +91,7 @@ fn admins(node: Option<Node<'_>>, known: &BTreeSet<String>, report: &mut Report)
 }
 
 /// A Slack id in `node` that begins with one of `prefixes`.
-pub(super) fn slack_id(
-    node: &Node<'_>,
-    prefixes: &[char],
-    remedy: &str,
-    report: &mut Report,
-) -> Option<String> {
+pub(super) fn slack_id(node: &Node<'_>, prefixes: &[char], remedy: &str, report: &mut Report) -> Option<String> {
     let text = node.text(report)?;
     if is_slack_id(text, prefixes) {
         return Some(text.to_owned());
@@ -108,10 +99,7 @@ pub(super) fn slack_id(
     let letters: Vec<String> = prefixes.iter().map(|letter| format!("{letter}…")).collect();
     report.problem(
         node,
-        format!(
-            "{text:?} is not a Slack id of the form {}",
-            letters.join(" or ")
-        ),
+        format!("{text:?} is not a Slack id of the form {}", letters.join(" or ")),
         remedy,
     );
     None
@@ -128,11 +116,7 @@ pub(super) fn people(root: &Node<'_>, report: &mut Report) -> People {
     };
     let mut identities = Identities::default();
     let mut people = People::new();
-    for (name, node) in section
-        .entries()
-        .into_iter()
-        .filter(|(_, node)| node.is_table())
-    {
+    for (name, node) in section.entries().into_iter().filter(|(_, node)| node.is_table()) {
         if let Some(person) = person(&name, &node, &mut identities, report) {
             people.insert(name, person);
         }
@@ -140,12 +124,7 @@ pub(super) fn people(root: &Node<'_>, report: &mut Report) -> People {
     people
 }
 
-fn person(
-    name: &str,
-    node: &Node<'_>,
-    identities: &mut Identities,
-    report: &mut Report,
-) -> Option<Person> {
+fn person(name: &str, node: &Node<'_>, identities: &mut Identities, report: &mut Report) -> Option<Person> {
     const SLACK_REMEDY: &str = "Copy the member id, U… or W…, from the person's profile in Slack.";
     let slack = if let Some(node) = node.get("slack") {
         let id = slack_id(&node, &['U', 'W'], SLACK_REMEDY, report);
@@ -158,11 +137,7 @@ fn person(
         let node = node.get(key)?;
         let text = node.text(report)?;
         if !fits(text) {
-            report.problem(
-                &node,
-                format!("{text:?} is not a {what}"),
-                "Correct it, or remove it.",
-            );
+            report.problem(&node, format!("{text:?} is not a {what}"), "Correct it, or remove it.");
             return None;
         }
         identities.claim(name, what, text, &node, report)
@@ -191,10 +166,7 @@ impl Identities {
         node: &Node<'_>,
         report: &mut Report,
     ) -> Option<String> {
-        if let Some(other) = self
-            .0
-            .insert((what, value.to_lowercase()), person.to_owned())
-        {
+        if let Some(other) = self.0.insert((what, value.to_lowercase()), person.to_owned()) {
             report.problem(
                 node,
                 format!("{other} and {person} have the same {what}"),
@@ -208,15 +180,11 @@ impl Identities {
 
 /// The lists of roles under `node`, `[roles]` or a service's `roles`. A list with mistakes is kept, so that it is not
 /// called missing as well.
-pub(super) fn roles(
-    node: Option<Node<'_>>,
-    known: &BTreeSet<String>,
-    report: &mut Report,
-) -> RoleLists {
+pub(super) fn roles(node: Option<Node<'_>>, known: &BTreeSet<String>, report: &mut Report) -> RoleLists {
     let entries = node.map(|node| node.entries()).unwrap_or_default();
     let named = entries
         .into_iter()
-        .filter_map(|(name, node)| Some((Role::named(&name)?, node)));
+        .filter_map(|(name, node)| Some((listed_role(&name)?, node)));
     named
         .map(|(role, node)| (role, members(&node, known, report)))
         .collect()
@@ -234,19 +202,12 @@ fn members(node: &Node<'_>, known: &BTreeSet<String>, report: &mut Report) -> Ve
     }
     let mut members = Vec::new();
     for item in items {
-        let Some(member) = item
-            .text(report)
-            .and_then(|text| member(text, &item, known, report))
-        else {
+        let Some(member) = item.text(report).and_then(|text| member(text, &item, known, report)) else {
             continue;
         };
         if members.contains(&member) {
             let (Member::Person(name) | Member::Group(name)) = &member;
-            report.problem(
-                &item,
-                format!("{name} is named twice"),
-                "Remove one of the two.",
-            );
+            report.problem(&item, format!("{name} is named twice"), "Remove one of the two.");
         } else {
             members.push(member);
         }
@@ -254,12 +215,7 @@ fn members(node: &Node<'_>, known: &BTreeSet<String>, report: &mut Report) -> Ve
     members
 }
 
-fn member(
-    text: &str,
-    item: &Node<'_>,
-    known: &BTreeSet<String>,
-    report: &mut Report,
-) -> Option<Member> {
+fn member(text: &str, item: &Node<'_>, known: &BTreeSet<String>, report: &mut Report) -> Option<Member> {
     if let Some(group) = text.strip_prefix("group:") {
         if is_slack_id(group, &['S']) {
             return Some(Member::Group(group.to_owned()));
@@ -278,10 +234,6 @@ fn member(
         "{text:?} is not in [people].{}",
         did_you_mean(text, known.iter().map(String::as_str))
     );
-    report.problem(
-        item,
-        wrong,
-        format!("Correct the name, or add [people.{text}]."),
-    );
+    report.problem(item, wrong, format!("Correct the name, or add [people.{text}]."));
     None
 }

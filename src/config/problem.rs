@@ -32,16 +32,8 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let things = if self.0.len() == 1 {
-            "thing is"
-        } else {
-            "things are"
-        };
-        write!(
-            formatter,
-            "{} {things} wrong with the configuration:",
-            self.0.len()
-        )?;
+        let things = if self.0.len() == 1 { "thing is" } else { "things are" };
+        write!(formatter, "{} {things} wrong with the configuration:", self.0.len())?;
         numbered(&self.0, formatter)
     }
 }
@@ -57,16 +49,8 @@ impl fmt::Display for Warnings {
         if self.0.is_empty() {
             return write!(formatter, "No warnings about the configuration.");
         }
-        let word = if self.0.len() == 1 {
-            "warning"
-        } else {
-            "warnings"
-        };
-        write!(
-            formatter,
-            "{} {word} about the configuration:",
-            self.0.len()
-        )?;
+        let word = if self.0.len() == 1 { "warning" } else { "warnings" };
+        write!(formatter, "{} {word} about the configuration:", self.0.len())?;
         numbered(&self.0, formatter)
     }
 }
@@ -88,12 +72,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Records what stops the start.
-    pub fn problem(
-        &mut self,
-        place: impl Into<Place>,
-        wrong: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn problem(&mut self, place: impl Into<Place>, wrong: impl Into<String>, remedy: impl Into<String>) {
         let Place { name, line } = place.into();
         self.problems.push(Problem {
             place: name,
@@ -104,12 +83,7 @@ impl Report {
     }
 
     /// Records what deserves a look.
-    pub fn warning(
-        &mut self,
-        place: impl Into<Place>,
-        wrong: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn warning(&mut self, place: impl Into<Place>, wrong: impl Into<String>, remedy: impl Into<String>) {
         let Place { name, line } = place.into();
         self.warnings.push(Problem {
             place: name,

@@ -10,10 +10,7 @@ use super::table::{default_of, variable_names};
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The variables that are known, and those that look as if they were meant to be.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub(super) fn variables(report: &mut Report) -> Variables {
     let known = variable_names();
     let mut variables = Variables::new();
@@ -28,11 +25,7 @@ pub(super) fn variables(report: &mut Report) -> Variables {
             Ok(value) => {
                 variables.insert(name, value);
             }
-            Err(_) => report.problem(
-                name,
-                "it is not UTF-8",
-                "Set it again in a terminal that speaks UTF-8.",
-            ),
+            Err(_) => report.problem(name, "it is not UTF-8", "Set it again in a terminal that speaks UTF-8."),
         }
     }
     // Deployments run in folders of their own, so paths must mean the same from anywhere.
@@ -50,9 +43,7 @@ pub(super) fn variables(report: &mut Report) -> Variables {
 
 /// The path of the configuration file.
 pub(super) fn config_path(variables: &Variables) -> PathBuf {
-    PathBuf::from(
-        plain(variables, "COUNTERSIGN_CONFIG").unwrap_or(default_of("COUNTERSIGN_CONFIG")),
-    )
+    PathBuf::from(plain(variables, "COUNTERSIGN_CONFIG").unwrap_or(default_of("COUNTERSIGN_CONFIG")))
 }
 
 /// The text of the configuration file.
@@ -69,7 +60,11 @@ pub(super) fn file(variables: &Variables, report: &mut Report) -> Option<String>
             None
         }
         Err(error) => {
-            report.problem("COUNTERSIGN_CONFIG", format!("{} can't be read ({error})", path.display()), "Copy countersign.example.toml to countersign.toml and fill it in, or name another file.");
+            report.problem(
+                "COUNTERSIGN_CONFIG",
+                format!("{} can't be read ({error})", path.display()),
+                "Copy countersign.example.toml to countersign.toml and fill it in, or name another file.",
+            );
             None
         }
     }

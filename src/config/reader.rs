@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Report};
-use super::roles::{ROLE_NAMES, Role};
+use super::roles::{listed_role, role_keys};
 use super::shapes::{did_you_mean, is_name};
 use super::table;
 
@@ -33,9 +33,7 @@ impl From<&Node<'_>> for Place {
 
 fn line_at(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
-    before
-        .iter()
-        .fold(1, |lines, byte| lines + usize::from(*byte == b'\n'))
+    before.iter().fold(1, |lines, byte| lines + usize::from(*byte == b'\n'))
 }
 
 /// Reads the text as TOML. Each mistake in the notation becomes a problem; its snippet is left out, since a line of
@@ -211,10 +209,7 @@ impl<'t> Node<'t> {
                 }
                 (None, Some(_)) => {}
                 (None, None) => {
-                    let wrong = format!(
-                        "there is no such key.{}",
-                        did_you_mean(&name, known.iter().copied())
-                    );
+                    let wrong = format!("there is no such key.{}", did_you_mean(&name, known.iter().copied()));
                     report.problem(&node, wrong, format!("Known here: {}.", known.join(", ")));
                 }
             }
@@ -223,16 +218,9 @@ impl<'t> Node<'t> {
 
     fn name_fits(&self, name: &str, placeholder: &str, report: &mut Report) -> bool {
         match placeholder {
-            "ROLE" if Role::named(name).is_none() => {
-                let wrong = format!(
-                    "there is no such role.{}",
-                    did_you_mean(name, ROLE_NAMES.iter().copied())
-                );
-                report.problem(
-                    self,
-                    wrong,
-                    format!("The roles are: {}.", ROLE_NAMES.join(", ")),
-                );
+            "ROLE" if listed_role(name).is_none() => {
+                let wrong = format!("there is no such role.{}", did_you_mean(name, role_keys()));
+                report.problem(self, wrong, format!("The roles are: {}.", role_keys().join(", ")));
                 false
             }
             "NAME" | "ENVIRONMENT" if !is_name(name) => {
@@ -253,27 +241,15 @@ fn join(path: &str, key: &str) -> String {
         && key
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let key = if bare {
-        key.to_owned()
-    } else {
-        format!("{key:?}")
-    };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    let key = if bare { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 fn to_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     Some(match value {
         DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .ok()?
-            .into(),
-        DeValue::Float(number) => {
-            serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into()
-        }
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok()?.into(),
+        DeValue::Float(number) => serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into(),
         DeValue::Boolean(truth) => (*truth).into(),
         DeValue::Datetime(_) => return None,
         DeValue::Array(list) => list

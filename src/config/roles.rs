@@ -1,54 +1,31 @@
-//! The names of the roles, and who may stand in a role's list: a person of `[people]` or a Slack user group.
+//! Who may stand in a role's list: a person of `[people]` or a Slack user group.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-/// Every role of the procedure, in the order in which pages list them.
-pub const ROLE_NAMES: &[&str] = &[
-    "release_manager",
-    "deployment_engineer",
-    "qa_lead",
-    "product_owner",
-    "tech_lead",
-    "cto",
-    "cto_deputy",
-    "auditor",
-];
+use domain::role::Role;
 
 /// The roles without which no release of a service can ever start.
-pub const ROLES_OF_A_START: &[&str] = &[
-    "release_manager",
-    "deployment_engineer",
-    "product_owner",
-    "qa_lead",
-    "tech_lead",
-    "cto",
+pub const ROLES_OF_A_START: [Role; 6] = [
+    Role::ReleaseManager,
+    Role::DeploymentEngineer,
+    Role::ProductOwner,
+    Role::QaLead,
+    Role::TechLead,
+    Role::Cto,
 ];
 
-/// One of [`ROLE_NAMES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Role(&'static str);
-
-impl Role {
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        ROLE_NAMES
-            .iter()
-            .find(|known| **known == name)
-            .copied()
-            .map(Self)
-    }
-
-    /// The name as configuration, log and texts write it.
-    pub fn name(self) -> &'static str {
-        self.0
-    }
+/// The keys under `[roles]`. Admins stand in `[slack]`: they run the bot and sign nothing.
+pub fn role_keys() -> Vec<&'static str> {
+    Role::ALL
+        .into_iter()
+        .filter(|role| *role != Role::Admin)
+        .map(Role::key)
+        .collect()
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0)
-    }
+/// The role of that key, if `[roles]` may list it.
+pub(super) fn listed_role(key: &str) -> Option<Role> {
+    Role::from_key(key).filter(|role| *role != Role::Admin)
 }
 
 /// Who fills a role.

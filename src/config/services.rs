@@ -8,22 +8,22 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use url::Url;
 
+use crate::deploy::arguments::{ArgumentError, PLACEHOLDERS, expand_arguments};
+use crate::deploy::environment::{DEFAULT_ALLOW_LIST, EnvironmentError, check_allowed};
+use crate::deploy::launch::OutputLimits;
+
 use super::duration::parse_duration;
 use super::people::{CHANNEL_REMEDY, roles, slack_id};
 use super::problem::Report;
 use super::reader::Node;
-use super::shapes::{did_you_mean, is_safe_web_address, is_variable_name};
-use super::table::variable_names;
+use super::shapes::{did_you_mean, is_safe_web_address};
 use super::{Environment, Executor, Service};
 
-/// What may stand in braces in a script's arguments.
-pub const ARGUMENT_PLACEHOLDERS: &[&str] =
-    &["version", "commit", "release", "environment", "attempt"];
 const EXECUTORS: &[&str] = &["script"];
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(15);
 const TIMEOUT_LIMITS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
-const OUTPUT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
-const OUTPUT_BYTES_LIMITS: RangeInclusive<u64> = 64 * 1024..=1024 * 1024 * 1024;
+const HEAD_BYTES_LIMITS: RangeInclusive<u64> = 0..=OutputLimits::KEPT_BYTES_MAX;
+const TAIL_BYTES_LIMITS: RangeInclusive<u64> = OutputLimits::TAIL_BYTES_MIN..=OutputLimits::KEPT_BYTES_MAX;
 
 /// What a service's section is judged against.
 pub(super) struct Surroundings<'s> {
@@ -36,11 +36,7 @@ pub(super) struct Surroundings<'s> {
 }
 
 /// Services by name, those with mistakes included: what they lack elsewhere is told as well.
-pub(super) fn services(
-    root: &Node<'_>,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) -> BTreeMap<String, Service> {
+pub(super) fn services(root: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Service> {
     let entries = root
         .get("services")
         .map(|section| section.entries())
@@ -73,9 +69,7 @@ fn service(node: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> S
         report.problem(node.path_of("channel"), "it is missing", CHANNEL_REMEDY);
         None
     };
-    let repository = node
-        .get("repository")
-        .and_then(|node| repository(&node, report));
+    let repository = node.get("repository").and_then(|node| repository(&node, report));
     let time_zone = time_zone(node, report);
     let depends_on = node
         .get("depends_on")
@@ -109,7 +103,11 @@ fn repository(node: &Node<'_>, report: &mut Report) -> Option<String> {
     if is_repository(text) {
         return Some(text.to_owned());
     }
-    report.problem(node, "this is no place of a Git repository", "Write https://host/path.git, ssh://user@host/path.git, user@host:path, or an absolute path.");
+    report.problem(
+        node,
+        "this is no place of a Git repository",
+        "Write https://host/path.git, ssh://user@host/path.git, user@host:path, or an absolute path.",
+    );
     None
 }
 
@@ -131,11 +129,7 @@ fn is_repository(text: &str) -> bool {
     }
     let by_ssh = text.split_once(':').is_some_and(|(host, path)| {
         let starts_well = host.starts_with(|first: char| first.is_ascii_alphanumeric());
-        starts_well
-            && !host.contains('/')
-            && host.contains('@')
-            && !path.is_empty()
-            && !path.starts_with('-')
+        starts_well && !host.contains('/') && host.contains('@') && !path.is_empty() && !path.starts_with('-')
     });
     by_ssh || text.starts_with('/')
 }
@@ -152,15 +146,16 @@ fn time_zone(service: &Node<'_>, report: &mut Report) -> Option<TimeZone> {
     let text = node.text(report)?;
     let zone = jiff::tz::db().get(text).ok();
     if zone.is_none() {
-        let known: Vec<String> = jiff::tz::db()
-            .available()
-            .map(|name| name.to_string())
-            .collect();
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
         let wrong = format!(
             "{text:?} is not a time zone.{}",
             did_you_mean(text, known.iter().map(String::as_str))
         );
-        report.problem(&node, wrong, "Name one of the IANA database, such as \"Europe/Berlin\"; abbreviations such as CEST won't do.");
+        report.problem(
+            &node,
+            wrong,
+            "Name one of the IANA database, such as \"Europe/Berlin\"; abbreviations such as CEST won't do.",
+        );
     }
     zone
 }
@@ -172,11 +167,7 @@ fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<String> {
             continue;
         };
         if names.iter().any(|other| other == name) {
-            report.problem(
-                &item,
-                format!("{name} is named twice"),
-                "Remove one of the two.",
-            );
+            report.problem(&item, format!("{name} is named twice"), "Remove one of the two.");
         } else {
             names.push(name.to_owned());
         }
@@ -184,19 +175,15 @@ fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     names
 }
 
-fn environments(
-    service: &Node<'_>,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) -> BTreeMap<String, Environment> {
+fn environments(service: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Environment> {
     let section = service.get("environments");
-    if section
-        .as_ref()
-        .and_then(|section| section.get("production"))
-        .is_none()
-    {
+    if section.as_ref().and_then(|section| section.get("production")).is_none() {
         let place = format!("{}.production", service.path_of("environments"));
-        report.problem(place, "it is missing", "Say how production is deployed: `executor = \"script\"`, `program`, `arguments`, `timeout`.");
+        report.problem(
+            place,
+            "it is missing",
+            "Say how production is deployed: `executor = \"script\"`, `program`, `arguments`, `timeout`.",
+        );
     }
     let entries = section.map(|section| section.entries()).unwrap_or_default();
     let tables = entries.into_iter().filter(|(_, node)| node.is_table());
@@ -205,15 +192,9 @@ fn environments(
         .collect()
 }
 
-fn environment(
-    node: &Node<'_>,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) -> Option<Environment> {
+fn environment(node: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<Environment> {
     let executor = executor(node, report);
-    let working_directory = node
-        .get("working_directory")
-        .map(|node| absolute(&node, report));
+    let working_directory = node.get("working_directory").map(|node| absolute(&node, report));
     let program = program(node, around, working_directory.is_some(), report);
     let arguments = node
         .get("arguments")
@@ -223,14 +204,22 @@ fn environment(
         .get("timeout")
         .map_or(Some(TIMEOUT_DEFAULT), |node| timeout(&node, report));
     let pass_environment = node.get("pass_environment").map_or_else(
-        || vec!["PATH".to_owned()],
+        || DEFAULT_ALLOW_LIST.map(str::to_owned).to_vec(),
         |node| pass_environment(&node, report),
     );
-    let output_limit_bytes = node
-        .get("output_limit_bytes")
-        .map_or(Some(OUTPUT_BYTES_DEFAULT), |node| {
-            output_limit(&node, report)
-        });
+    let kept = OutputLimits::default();
+    let head_bytes = kept_bytes(
+        node.get("output_head_bytes"),
+        kept.head_bytes,
+        &HEAD_BYTES_LIMITS,
+        report,
+    );
+    let tail_bytes = kept_bytes(
+        node.get("output_tail_bytes"),
+        kept.tail_bytes,
+        &TAIL_BYTES_LIMITS,
+        report,
+    );
     let working_directory = working_directory.unwrap_or_else(|| Some(around.folder.to_owned()))?;
     Some(Environment {
         executor: executor?,
@@ -239,7 +228,11 @@ fn environment(
         timeout: timeout?,
         working_directory,
         pass_environment,
-        output_limit_bytes: output_limit_bytes?,
+        output: OutputLimits {
+            head_bytes: head_bytes?,
+            tail_bytes: tail_bytes?,
+            ..kept
+        },
     })
 }
 
@@ -282,11 +275,7 @@ fn program<'t>(
             "it is not an absolute path, and no working_directory is set: it is taken from {}",
             around.folder.display()
         );
-        report.warning(
-            &node,
-            wrong,
-            "Write the absolute path, or set working_directory.",
-        );
+        report.warning(&node, wrong, "Write the absolute path, or set working_directory.");
     }
     Some(program)
 }
@@ -296,46 +285,30 @@ fn absolute(node: &Node<'_>, report: &mut Report) -> Option<PathBuf> {
     if path.is_absolute() {
         return Some(path.to_owned());
     }
-    report.problem(
-        node,
-        "it is not an absolute path",
-        "Write the whole path, from / on.",
-    );
+    report.problem(node, "it is not an absolute path", "Write the whole path, from / on.");
     None
 }
 
 fn arguments(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    let sample: BTreeMap<&str, &str> = PLACEHOLDERS.iter().map(|name| (*name, "sample")).collect();
     let mut arguments = Vec::new();
     for item in node.items(report) {
-        let Some(text) = item.text(report) else {
-            continue;
-        };
-        for name in placeholders(text).filter(|name| !ARGUMENT_PLACEHOLDERS.contains(name)) {
-            let wrong = format!(
-                "there is no `{{{name}}}`.{}",
-                did_you_mean(name, ARGUMENT_PLACEHOLDERS.iter().copied())
-            );
-            report.problem(
-                &item,
-                wrong,
-                format!("Known are {{{}}}.", ARGUMENT_PLACEHOLDERS.join("}, {")),
-            );
-        }
+        let Some(text) = item.text(report) else { continue };
         arguments.push(text.to_owned());
+        match expand_arguments(&arguments[arguments.len() - 1..], &sample) {
+            Ok(_) => {}
+            Err(ArgumentError::UnknownPlaceholder { name, .. }) => {
+                let wrong = format!("there is no `{{{name}}}`.{}", did_you_mean(&name, PLACEHOLDERS));
+                report.problem(&item, wrong, format!("Known are {{{}}}.", PLACEHOLDERS.join("}, {")));
+            }
+            Err(_) => report.problem(
+                &item,
+                "a brace has no partner",
+                "Write {{ or }} for a brace that is meant as such.",
+            ),
+        }
     }
     arguments
-}
-
-/// The words in braces; braces around anything else are ordinary text, such as JSON.
-pub(super) fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|rest| {
-        let (word, _) = rest.split_once('}')?;
-        (!word.is_empty()
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
-        .then_some(word)
-    })
 }
 
 fn timeout(node: &Node<'_>, report: &mut Report) -> Option<Duration> {
@@ -352,41 +325,35 @@ fn timeout(node: &Node<'_>, report: &mut Report) -> Option<Duration> {
     }
 }
 
-fn output_limit(node: &Node<'_>, report: &mut Report) -> Option<u64> {
+fn kept_bytes(node: Option<Node<'_>>, default: u64, limits: &RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
+    let Some(node) = node else { return Some(default) };
     let bytes = node.number(report)?;
-    if OUTPUT_BYTES_LIMITS.contains(&bytes) {
+    if limits.contains(&bytes) {
         return Some(bytes);
     }
-    let (least, most) = (OUTPUT_BYTES_LIMITS.start(), OUTPUT_BYTES_LIMITS.end());
-    report.problem(
-        node,
-        format!("{bytes} is outside the limits, {least} to {most}"),
-        "Choose a number of bytes between them.",
-    );
+    let wrong = format!("{bytes} is outside the limits, {} to {}", limits.start(), limits.end());
+    report.problem(&node, wrong, "Choose a number of bytes between them.");
     None
 }
 
 fn pass_environment(node: &Node<'_>, report: &mut Report) -> Vec<String> {
-    let own = variable_names();
     let mut names = Vec::new();
     for item in node.items(report) {
-        let Some(name) = item.text(report) else {
-            continue;
-        };
-        if !is_variable_name(name) {
-            report.problem(
-                &item,
-                format!("{name:?} is not the name of a variable"),
-                "Write the name alone, such as \"PATH\".",
-            );
-        } else if own.iter().any(|variable| variable == name) {
-            report.problem(
+        let Some(name) = item.text(report) else { continue };
+        match check_allowed(name) {
+            Ok(()) => names.push(name.to_owned()),
+            Err(EnvironmentError::NotAName { .. }) => {
+                report.problem(
+                    &item,
+                    format!("{name:?} is not the name of a variable"),
+                    "Write the name alone, such as \"PATH\".",
+                );
+            }
+            Err(_) => report.problem(
                 &item,
                 format!("{name} is the bot's own and never passed on"),
-                "Remove it; give the script a token of its own.",
-            );
-        } else {
-            names.push(name.to_owned());
+                "Remove it; give the script a secret of its own.",
+            ),
         }
     }
     names

@@ -13,9 +13,7 @@ pub(super) fn is_slack_id(text: &str, prefixes: &[char]) -> bool {
 
 /// `true` for a name that people type in a command: lower case, digits, `-` and `_`, at most 40 characters.
 pub(super) fn is_name(text: &str) -> bool {
-    let inside = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-    };
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     text.len() <= 40
         && text.bytes().all(inside)
         && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
@@ -32,14 +30,6 @@ pub(super) fn is_rule_id(text: &str) -> bool {
     text.contains('.') && text.len() <= 64 && text.split('.').all(word)
 }
 
-/// `true` for the name of an environment variable.
-pub(super) fn is_variable_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 /// `true` for a GitHub login, those with the suffix of a managed company included.
 pub(super) fn is_github_login(text: &str) -> bool {
     (1..=64).contains(&text.len())
@@ -52,9 +42,9 @@ pub(super) fn is_github_login(text: &str) -> bool {
 /// `true` for a Jira account id.
 pub(super) fn is_jira_account(text: &str) -> bool {
     (1..=128).contains(&text.len())
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.' | b'@')
-        })
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'_' | b'.' | b'@'))
 }
 
 /// `true` for one e-mail address without a display name.
@@ -89,9 +79,7 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         return None;
     }
     let close_enough = (word.chars().count() / 3).max(1);
-    let scored = known
-        .into_iter()
-        .map(|candidate| (edits(word, candidate), candidate));
+    let scored = known.into_iter().map(|candidate| (edits(word, candidate), candidate));
     scored
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= close_enough)
@@ -100,16 +88,9 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 
 /// The number of letters to change, insert or remove; the case of a letter does not count.
 fn edits(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right
-        .chars()
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect();
+    let right: Vec<char> = right.chars().map(|letter| letter.to_ascii_lowercase()).collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, letter) in left
-        .chars()
-        .map(|letter| letter.to_ascii_lowercase())
-        .enumerate()
-    {
+    for (above, letter) in left.chars().map(|letter| letter.to_ascii_lowercase()).enumerate() {
         let mut diagonal = row[0];
         row[0] = above + 1;
         for (column, other) in right.iter().enumerate() {

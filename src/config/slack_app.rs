@@ -5,25 +5,16 @@
 pub const SCOPES: &[(&str, &str)] = &[
     ("commands", "the command /release"),
     ("chat:write", "cards, announcements and private answers"),
-    (
-        "users:read",
-        "whether a signer is active, human and no guest",
-    ),
+    ("users:read", "whether a signer is active, human and no guest"),
     ("usergroups:read", "who is in a group that fills a role"),
-    (
-        "channels:read",
-        "whether a channel is shared with another company",
-    ),
+    ("channels:read", "whether a channel is shared with another company"),
     ("groups:read", "the same, for private channels"),
     (
         "channels:history",
         "reading an announcement back, to know that it was posted",
     ),
     ("groups:history", "the same, for private channels"),
-    (
-        "im:write",
-        "direct messages: requests for a signature, and reminders",
-    ),
+    ("im:write", "direct messages: requests for a signature, and reminders"),
 ];
 
 /// The one slash command.

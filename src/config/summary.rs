@@ -47,11 +47,7 @@ pub(super) fn summary(config: &Config) -> String {
         ("webhook", config.escalation.webhook.is_some()),
         ("command", config.escalation.command.is_some()),
     ];
-    let ways: Vec<&str> = escalation
-        .iter()
-        .filter(|(_, set)| *set)
-        .map(|(way, _)| *way)
-        .collect();
+    let ways: Vec<&str> = escalation.iter().filter(|(_, set)| *set).map(|(way, _)| *way).collect();
     lines.push(format!(
         "escalation: {}",
         if ways.is_empty() {
@@ -68,10 +64,7 @@ pub(super) fn summary(config: &Config) -> String {
     lines.extend(roles("", &config.roles));
     for (name, service) in &config.services {
         let zone = service.time_zone.iana_name().unwrap_or("UTC");
-        lines.push(format!(
-            "service {name}: channel {}, {zone}",
-            service.channel
-        ));
+        lines.push(format!("service {name}: channel {}, {zone}", service.channel));
         lines.extend(roles("  ", &service.roles));
         for (environment, deployment) in &service.environments {
             lines.push(format!(

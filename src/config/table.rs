@@ -13,11 +13,7 @@ pub struct Setting {
 }
 
 const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting {
-        name,
-        default,
-        meaning,
-    }
+    Setting { name, default, meaning }
 }
 
 /// Every key that the file may hold. NAME, ROLE, ENVIRONMENT and RULE stand for names of your own, or of the procedure.
@@ -44,11 +40,12 @@ pub const KEYS: &[Setting] = &[
     setting("services.NAME.stakeholders", "none", "Addresses that are told of changes that users will see, and of emergencies."),
     setting("services.NAME.environments.ENVIRONMENT.executor", "required", "How a deployment is carried out: `script`. The environment `production` must be configured."),
     setting("services.NAME.environments.ENVIRONMENT.program", "required", "The deployment script: an absolute path, or one that starts at `working_directory`. It is never looked up in `PATH` and never run through a shell."),
-    setting("services.NAME.environments.ENVIRONMENT.arguments", "none", "The script's arguments. `{version}`, `{commit}`, `{release}`, `{environment}` and `{attempt}` are filled in; an argument stays one argument."),
+    setting("services.NAME.environments.ENVIRONMENT.arguments", "none", "The script's arguments. `{version}`, `{commit}`, `{release}`, `{environment}` and `{attempt}` are filled in; an argument stays one argument. A brace that is meant as such is written `{{` or `}}`."),
     setting("services.NAME.environments.ENVIRONMENT.timeout", "15m", "How long the script may run, `10s` to `24h`."),
     setting("services.NAME.environments.ENVIRONMENT.working_directory", "the folder of the configuration file", "The folder in which the script runs: an absolute path."),
-    setting("services.NAME.environments.ENVIRONMENT.pass_environment", "`PATH`", "The only variables that the script inherits. The bot's own secrets can't be passed."),
-    setting("services.NAME.environments.ENVIRONMENT.output_limit_bytes", "16777216", "How much of the script's output is kept, 65536 to 1073741824."),
+    setting("services.NAME.environments.ENVIRONMENT.pass_environment", "PATH, HOME, LANG, LC_ALL, TZ, TMPDIR", "The only variables that the script inherits, besides `COUNTERSIGN_RELEASE` and its like. The bot's own secrets can't be passed."),
+    setting("services.NAME.environments.ENVIRONMENT.output_head_bytes", "1048576", "How much is kept from the start of the script's output, 0 to 67108864."),
+    setting("services.NAME.environments.ENVIRONMENT.output_tail_bytes", "4194304", "How much is kept from the end of the script's output, 65536 to 67108864."),
     setting("policy.rules.RULE", "the procedure", "What differs from the procedure for one rule, such as `[policy.rules.\"signoff.tech-lead\"]`. The keys are the rule's own."),
 ];
 
@@ -102,13 +99,8 @@ pub(super) fn children(prefix: &[&str]) -> Vec<&'static str> {
     let mut found = Vec::new();
     for key in KEYS {
         let mut segments = key.name.split('.');
-        let follows = prefix
-            .iter()
-            .all(|expected| segments.next() == Some(expected));
-        if let Some(child) = segments
-            .next()
-            .filter(|child| follows && !found.contains(child))
-        {
+        let follows = prefix.iter().all(|expected| segments.next() == Some(expected));
+        if let Some(child) = segments.next().filter(|child| follows && !found.contains(child)) {
             found.push(child);
         }
     }
