@@ -1,6 +1,7 @@
 //! The one real clock. Everything else gets `now_ms` as a value or this clock as a handle, so that the demo can
 //! move time forward for the bot and its Slack together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,9 +10,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_ms: Arc<AtomicI64>,
+    /// The demo's Slack writes its offset there.
+    file: Option<Arc<PathBuf>>,
 }
 
 impl Clock {
+    /// A clock that follows the offset in `file`.
+    pub fn following(file: PathBuf) -> Self {
+        let clock = Self { offset_ms: Arc::default(), file: Some(Arc::new(file)) };
+        clock.follow();
+        clock
+    }
+
+    /// Reads the file that this clock follows, if it follows one: at each request and every so often.
+    pub fn follow(&self) {
+        let Some(file) = &self.file else { return };
+        // Written by a rename, so it is there and whole, or the demo has only begun.
+        if let Some(offset_ms) = std::fs::read_to_string(&**file).ok().and_then(|text| text.trim().parse().ok()) {
+            self.advance_to(offset_ms);
+        }
+    }
+
     /// Now, UTC milliseconds.
     pub fn now_ms(&self) -> i64 {
         system_ms() + self.offset_ms.load(Ordering::Relaxed)

@@ -42,8 +42,7 @@ CREATE TABLE stream (
 ) WITH (fillfactor = 60);
 -- Faster than the default; servers built without lz4 keep theirs.
 DO $$ BEGIN ALTER TABLE stream ALTER COLUMN state SET COMPRESSION lz4; EXCEPTION WHEN OTHERS THEN NULL; END $$;
--- Never over version or updated_ms: an index that changes with every commit costs every commit.
-CREATE INDEX stream_status ON stream (status);
+-- No index besides: whatever changes with every commit would cost every commit, and lists are rare.
 
 CREATE TABLE request (
     id          TEXT COLLATE "C"   NOT NULL PRIMARY KEY,

@@ -39,8 +39,7 @@ CREATE TABLE stream (
     state      TEXT   NOT NULL,
     updated_ms BIGINT NOT NULL
 );
--- Never over version or updated_ms: an index that changes with every commit costs every commit.
-CREATE INDEX stream_status ON stream (status);
+-- No index besides: whatever changes with every commit would cost every commit, and lists are rare.
 
 CREATE TABLE request (
     id          TEXT   NOT NULL PRIMARY KEY,

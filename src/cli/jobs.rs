@@ -74,7 +74,7 @@ async fn change(url: &str, config: &Config, request: control::Request) -> anyhow
             found
         }
         // A running bot holds the file: it does it for us.
-        Err(OpenError::InUse { .. }) => control::ask(&config.data_directory, &request).await?,
+        Err(OpenError::Locked { .. }) => control::ask(&config.data_directory, &request).await?,
         Err(error) => return Err(error.into()),
     };
     super::say(if found { "done" } else { "there is no such job in a state that allows it" });

@@ -14,11 +14,12 @@ use domain::case::{Case, Target};
 use domain::command::{Actor, Command, Intent};
 use domain::decide::decide;
 use domain::event::Event;
+use domain::intents::authority::Ask;
 use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
 use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ const TRIES_MAX: u32 = 8;
 /// Repeats of one refusal within this window are counted, not chained.
 pub const REPEAT_WINDOW_MS: i64 = 10 * MINUTE_MS;
 
+/// Names by Slack user id.
+pub type Names = HashMap<String, String>;
 /// The configured services, by name.
 pub type Targets = BTreeMap<ServiceName, Target>;
 
@@ -43,6 +46,8 @@ pub struct Handler {
     pub policy: Arc<Policy>,
     /// The services.
     pub targets: Arc<Targets>,
+    /// Names by Slack user id, for mails and pages.
+    pub names: Arc<Names>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -78,6 +83,8 @@ pub enum Verdict<'a> {
     Refused {
         /// The case as it is.
         case: &'a Case,
+        /// What was asked.
+        ask: Ask,
         /// Why.
         refusal: &'a Refusal,
     },
@@ -213,7 +220,8 @@ impl Handler {
         refusal: Refusal,
         now_ms: i64,
     ) -> Result<Option<Handled>, HandleError> {
-        let reply = (order.reply)(&Verdict::Refused { case: &loaded.case, refusal: &refusal });
+        let ask = Ask::of(&order.command.intent, loaded.case.release.as_ref(), &order.command.actor);
+        let reply = (order.reply)(&Verdict::Refused { case: &loaded.case, ask, refusal: &refusal });
         let refused = Handled::Refused { refusal: Box::new(refusal), reply: reply.clone() };
         let Handled::Refused { refusal, .. } = &refused else { return Ok(Some(refused)) };
         if !belongs_on_record(order, &loaded.case, refusal) {

@@ -5,7 +5,7 @@ use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use crate::deploy::arguments::expand_arguments;
 use crate::deploy::environment::{Variables, ambient_environment, child_environment};
-use crate::deploy::launch::{FORMAT, Launch, OutputLimits};
+use crate::deploy::launch::{FORMAT, KILL_GRACE_MS, Launch};
 use crate::deploy::program::resolve_program;
 use crate::deploy::spool::{Observation, Outcome, forbid_start, observe, request_stop};
 use crate::deploy::start::{Certainty, start as start_script};
@@ -29,14 +29,14 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
 /// decides if they do.
 const STARTER_GONE_AFTER_MS: i64 = 45_000;
-const KILL_GRACE_MS: u64 = 20_000;
 /// What the story shows of the output: Slack's section limit, with room for the words around it.
 const TAIL_BYTES: usize = 2_400;
 const TAIL_LINES: usize = 40;
 
-/// The attempt's id outside: spool directory, environment variable.
-fn attempt_id(key: &ReleaseKey, number: AttemptNumber) -> String {
-    format!("{key}.{number}")
+/// The attempt's id outside: spool directory, environment variable. The log's id keeps two bots of one user apart.
+fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> String {
+    let log: String = desk.handler.store.log_id().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    format!("{key}.{number}.{log}")
 }
 
 /// Judges all gates and starts the script.
@@ -125,7 +125,7 @@ fn launch(
         version: release.version.tag(),
         commit: commit.to_string(),
         environment: release.environment.to_string(),
-        attempt: attempt_id(&release.key, number),
+        attempt: attempt_id(desk, &release.key, number),
         fence,
     };
     let text = |error: &dyn std::fmt::Display| error.to_string();
@@ -142,7 +142,7 @@ fn launch(
         timeout_ms: script.timeout_ms,
         idle_output_timeout_ms: None,
         kill_grace_ms: KILL_GRACE_MS,
-        output: OutputLimits::default(),
+        output: script.output,
     })
 }
 
@@ -177,7 +177,7 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         let reason = format!("only host {} can judge it", attempt.host.as_deref().unwrap_or("?"));
         return Ok(Ran::NotYet { after_ms: 2 * WATCH_EVERY_MS, reason });
     }
-    let spool = desk.outside.deployments.spool(&attempt_id(key, number));
+    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
     let observed = {
         let spool = spool.clone();
         blocking(move || observe(&spool)).await
@@ -258,7 +258,7 @@ pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumbe
         }
         _ => {}
     }
-    let spool = desk.outside.deployments.spool(&attempt_id(key, number));
+    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
     let by = attempt.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
     match blocking(move || request_stop(&spool, &by)).await {
         Ok(_) => Ok(Ran::Done),

@@ -8,19 +8,22 @@ use super::view::{Scene, commitments_of};
 use crate::failure::Failure;
 use crate::records::mail::Mail;
 use crate::slack::blocks::Rendered;
-use crate::slack::cards;
+use crate::slack::{cards, mail, question, releases};
+use crate::slack::story as stories;
+use crate::slack::view::Names;
 use crate::slack::client::Post;
-use crate::slack::texts;
 use crate::store::{MessageRow, MessageState};
-use domain::command::Intent;
+use domain::command::{Actor, Intent};
 use domain::digest::Digest;
 use domain::effects::MessageId;
 use domain::event::{Event, NoticeStep};
 use domain::ids::{PersonId, ReleaseKey};
 use domain::release::AttemptNumber;
+use std::collections::BTreeSet;
 
 /// Slack's history is searched from this long before the attempt whose outcome is unknown.
 const SEARCH_BEFORE_MS: i64 = 120_000;
+const SEARCH_PAGES_MAX: u32 = 10;
 
 /// Where a message goes.
 struct Place {
@@ -120,8 +123,8 @@ async fn find(desk: &Desk<'_>, row: &MessageRow) -> Result<Option<String>, Troub
     if row.state != MessageState::Posting || row.channel != desk.outside.releases_channel {
         return Ok(None);
     }
-    let oldest_ms = row.attempted_ms - SEARCH_BEFORE_MS;
-    Ok(desk.outside.slack.find_posted(&row.channel, &row.id, oldest_ms).await?)
+    let oldest_ts = format!("{}.000000", (row.attempted_ms - SEARCH_BEFORE_MS) / 1_000);
+    Ok(desk.outside.slack.find_posted(&row.channel, &row.id, &oldest_ts, SEARCH_PAGES_MAX).await?)
 }
 
 async fn posted(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trouble> {
@@ -183,11 +186,11 @@ async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -
     let Some(view) = scene.view(desk.handler, !shared) else { return Ok(None) };
     Ok(match id {
         MessageId::Card { .. } => Some(cards::card(&view)),
-        MessageId::Question { role, person, revision, .. } => Some(cards::question(&view, *role, person, *revision)),
+        MessageId::Question { role, person, revision, .. } => Some(question::question(&view, *role, person, *revision)),
         MessageId::Story { release, version } => story(desk, scene, release, *version).await?,
-        MessageId::Notice { attempt, .. } => Some(cards::notice(&view, *attempt)),
-        MessageId::Outcome { attempt, .. } => Some(cards::outcome(&view, *attempt)),
-        MessageId::Breach { attempt, .. } => Some(cards::breach(&view, *attempt)),
+        MessageId::Notice { attempt, .. } => Some(releases::notice(&view, *attempt)),
+        MessageId::Outcome { attempt, .. } => Some(releases::outcome(&view, *attempt)),
+        MessageId::Breach { attempt, .. } => Some(releases::breach(&view, *attempt)),
     })
 }
 
@@ -201,14 +204,15 @@ async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -
     let mut texts = scene.texts.clone();
     texts.extend(desk.handler.store.texts(&commitments_of(&event)).await?);
     let mut mentions = scene.mentions.clone();
-    let actor = PersonId::new(opened.actor).ok();
-    if let Some(actor) = &actor {
-        mentions.extend(desk.handler.mentions(&std::collections::BTreeSet::from([actor.clone()])).await?);
+    let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
+    if let Actor::Person(person) = &actor {
+        mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
     }
+    let plain = desk.handler.plain(&mentions);
     let Some(mut view) = scene.view(desk.handler, false) else { return Ok(None) };
     view.texts = &texts;
-    view.mentions = &mentions;
-    Ok(Some(cards::story(&view, &event, actor.as_ref(), opened.decided_ms)))
+    view.names = Names { mentions: &mentions, plain: &plain };
+    Ok(Some(stories::story(&view, &event, &actor, opened.decided_ms)))
 }
 
 fn digest(rendered: &Rendered) -> Digest {
@@ -222,14 +226,14 @@ pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: Atte
     };
     let Some(scene) = desk.handler.scene(key).await? else { return Ok(Ran::Done) };
     let Some(view) = scene.view(desk.handler, false) else { return Ok(Ran::Done) };
-    let (subject, body) = texts::mail_notice(&view, attempt);
-    let mail = Mail {
+    let (subject, body) = mail::mail_notice(&view, attempt);
+    let message = Mail {
         to: desk.teams().into_iter().collect(),
         subject,
         body,
         message_id: format!("<notice.{key}.{attempt}@{}>", desk.outside.mail_domain),
     };
-    mailer.send(&mail).await?;
+    mailer.send(&message).await?;
     Ok(Ran::Done)
 }
 
@@ -246,7 +250,7 @@ pub(super) async fn page(
     let Some(scene) = desk.handler.scene(key).await? else { return Ok(Ran::Done) };
     let Some(view) = scene.view(desk.handler, false) else { return Ok(Ran::Done) };
     let page = crate::escalation::Page {
-        summary: texts::page_summary(&view, attempt, step),
+        summary: mail::page_summary(&view, attempt, step),
         release: key.to_string(),
         step: format!("{step:?}").to_lowercase(),
         at_ms: scene.now_ms,

@@ -194,7 +194,7 @@ impl Workers {
             };
             let now_ms = self.handler.clock.now_ms();
             if !held.is_empty()
-                && let Err(error) = self.handler.store.renew(&self.owner, &held, now_ms, LEASE_MS).await
+                && let Err(error) = self.handler.store.renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS).await
             {
                 tracing::warn!(%error, "could not renew leases");
             }
@@ -210,6 +210,10 @@ impl Workers {
             sleep(RENEW_EVERY).await;
         }
     }
+}
+
+fn borrowed(held: &[(String, u32)]) -> Vec<(&str, u32)> {
+    held.iter().map(|(id, attempt)| (id.as_str(), *attempt)).collect()
 }
 
 /// The settlement of a claim.

@@ -2,11 +2,12 @@
 
 use super::retry::Ran;
 use super::{attempt, message, settlement};
+use crate::deploy::launch::OutputLimits;
 use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
 use crate::failure::Failure;
 use crate::handle::{HandleError, Handled, Handler, Order};
-use crate::probes::git::{self, TagLookup};
+use crate::probes::git::{self, Tag};
 use crate::records::mail::Mailer;
 use crate::slack::client::SlackClient;
 use crate::store::{ClaimedJob, Fate};
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 const FACTS_WITHIN: Duration = Duration::from_secs(8);
 const DECIDE_WITHIN: Duration = Duration::from_secs(20);
 /// How often Git and the script are looked at again while there is nothing to sign.
+const GIT_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_MS: i64 = 15_000;
 
 /// Everything that jobs act through.
@@ -77,6 +79,8 @@ pub struct Script {
     pub timeout_ms: u64,
     /// Names of variables that the script may have from the bot's environment.
     pub pass_environment: Vec<String>,
+    /// How much of its output is kept.
+    pub output: OutputLimits,
 }
 
 impl Deployments {
@@ -245,10 +249,10 @@ impl Desk<'_> {
         let commit = match self.outside.repositories.get(&release.service) {
             None if release.typed_commit.is_none() => return Err(SourceProblem::NoRepository),
             None => None,
-            Some(repository) => match git::resolve_tag(repository, &release.version.tag()).await {
-                TagLookup::Resolved(commit) => Some(commit),
-                TagLookup::Missing => return Err(SourceProblem::TagMissing),
-                TagLookup::Silent(reason) => {
+            Some(repository) => match git::resolve_tag(repository, &release.version.tag(), GIT_WITHIN).await {
+                Tag::Resolved(commit) => Some(commit),
+                Tag::Missing => return Err(SourceProblem::TagMissing),
+                Tag::Silent(reason) => {
                     tracing::warn!(release = %release.key, reason = %self.outside.redactor.redact(&reason), "Git did not answer");
                     if release.typed_commit.is_none() {
                         return Err(SourceProblem::GitSilent);

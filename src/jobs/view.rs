@@ -1,7 +1,7 @@
 //! Gathers what a message shows: the release as it is now, its gates, the people by their mentions, the texts.
 
 use crate::handle::{HandleError, Handler};
-use crate::slack::view::View;
+use crate::slack::view::{Names, View};
 use crate::store::Texts;
 use anyhow::Context as _;
 use domain::case::Case;
@@ -28,6 +28,8 @@ pub struct Scene {
     pub gates: Vec<Gate>,
     /// Slack user ids.
     pub mentions: BTreeMap<PersonId, String>,
+    /// Names for plain text.
+    pub plain: BTreeMap<PersonId, String>,
     /// Texts that are still there.
     pub texts: Texts,
     /// Jobs about the release that were given up.
@@ -66,9 +68,10 @@ impl Handler {
             None => (Vec::new(), BTreeSet::new()),
         };
         let mentions = self.mentions(&persons).await?;
+        let plain = self.plain(&mentions);
         let texts = self.store.texts(&commitments).await?;
         let dead_jobs = self.store.dead_jobs(Some(key.as_str())).await?.len();
-        Ok(Some(Scene { case, version, gates, mentions, texts, dead_jobs, now_ms }))
+        Ok(Some(Scene { case, version, gates, mentions, plain, texts, dead_jobs, now_ms }))
     }
 
     /// Slack user ids of people.
@@ -79,6 +82,11 @@ impl Handler {
         let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
         let rows = self.store.people(&ids).await?;
         Ok(rows.into_iter().filter_map(|row| Some((PersonId::new(row.id).ok()?, row.user))).collect())
+    }
+
+    /// Names from the configuration, where it has one.
+    pub fn plain(&self, mentions: &BTreeMap<PersonId, String>) -> BTreeMap<PersonId, String> {
+        mentions.iter().filter_map(|(person, user)| Some((person.clone(), self.names.get(user)?.clone()))).collect()
     }
 }
 
@@ -94,7 +102,7 @@ impl Scene {
             release: self.case.release.as_ref()?,
             version: self.version,
             gates: &self.gates,
-            mentions: &self.mentions,
+            names: Names { mentions: &self.mentions, plain: &self.plain },
             texts: &self.texts,
             service: &self.case.service,
             policy: &handler.policy,

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Connection as _, PgConnection};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -26,17 +26,19 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// What a store needs besides its URL.
 #[derive(Clone)]
 pub struct Options {
-    /// Times entries and compares itself with the database's clock; a demo may run ahead.
+    /// Times entries.
     pub clock: Clock,
+    /// Is compared with the database's clock: the same, but for a demo's or test's that runs ahead on purpose.
+    pub wall: Clock,
 }
 
 impl Default for Options {
     fn default() -> Self {
+        let clock = crate::clock::Clock::default();
+        let clock: Clock = Arc::new(move || clock.now_ms());
         Self {
-            clock: Arc::new(|| {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-            }),
+            wall: Arc::clone(&clock),
+            clock,
         }
     }
 }
@@ -57,6 +59,7 @@ struct Inner {
     inbox: Option<mpsc::Sender<Work>>,
     wakes: Wakes,
     clock: Clock,
+    wall: Clock,
     log: String,
     herald: Option<AbortHandle>,
 }
@@ -103,7 +106,7 @@ impl Store {
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         let wakes = Wakes::new();
         let (pool, writer, herald) = if is_postgres(url)? {
-            let (pool, writer) = postgres::open(url, Arc::clone(&options.clock)).await?;
+            let (pool, writer) = postgres::open(url, Arc::clone(&options.wall)).await?;
             let herald = tokio::spawn(postgres::herald(url.to_owned(), pool.clone(), wakes.clone()));
             (
                 Pool::Postgres(pool),
@@ -129,6 +132,7 @@ impl Store {
             inbox: Some(inbox),
             wakes,
             clock,
+            wall: options.wall,
             log,
             herald,
         })))
@@ -137,7 +141,7 @@ impl Store {
     /// Opens a database for verbs that only read, beside whoever serves it.
     pub async fn open_read_only(url: &str, options: Options) -> Result<Self, OpenError> {
         let pool = if is_postgres(url)? {
-            Pool::Postgres(postgres::open(url, Arc::clone(&options.clock)).await?.0)
+            Pool::Postgres(postgres::open(url, Arc::clone(&options.wall)).await?.0)
         } else {
             Pool::Sqlite(sqlite::open_read_only(&sqlite::path_of(url)?).await?)
         };
@@ -154,6 +158,7 @@ impl Store {
             inbox: None,
             wakes,
             clock,
+            wall: options.wall,
             log,
             herald: None,
         })))
@@ -197,7 +202,7 @@ impl Store {
         let Pool::Postgres(pool) = &self.0.pool else {
             return Ok(0);
         };
-        match timeout(CALL_WITHIN, postgres::clock_skew_ms(pool, &self.0.clock)).await {
+        match timeout(CALL_WITHIN, postgres::clock_skew_ms(pool, &self.0.wall)).await {
             Ok(skew) => Ok(skew?),
             Err(_) => Err(late().into()),
         }

@@ -63,6 +63,7 @@ contract! {
         a_dead_job_holds_nobody_up
         no_job_is_claimed_twice
         a_lease_that_ended_is_taken_over
+        a_result_and_a_takeover_at_once_leave_one_holder
         a_lease_that_is_renewed_is_kept
         a_job_that_kills_its_workers_dies
         equal_jobs_that_wait_are_one

@@ -4,7 +4,7 @@
 use crate::event::{Event, NoticeStep};
 use crate::ids::{Millis, PersonId, ReleaseKey};
 use crate::policy::Policy;
-use crate::release::{AttemptNumber, AttemptResult, Release};
+use crate::release::{AttemptNumber, Release};
 use crate::role::Role;
 use crate::rules::sign_off;
 use serde::{Deserialize, Serialize};
@@ -301,7 +301,8 @@ impl TryFrom<String> for MessageId {
                 },
                 _ => return None,
             };
-            parts.next().is_none().then_some(id)
+            // Only the one spelling that we write: `+1` or `01` would be a second name of the same message.
+            (parts.next().is_none() && id.to_string() == text).then_some(id)
         };
         parse().ok_or_else(|| format!("`{text}` is no message id"))
     }
@@ -426,6 +427,15 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             }
             jobs
         }
+        // What never started has nothing to stop and nothing to tell #releases.
+        Event::StopRequested { attempt, .. }
+        | Event::AttemptEnded { attempt, .. }
+        | Event::AttemptInterrupted { attempt }
+        | Event::AttemptSettled { attempt, .. }
+            if release.attempt(*attempt).is_none_or(|a| a.starting_ms.is_none()) =>
+        {
+            Vec::new()
+        }
         Event::StopRequested { attempt, .. } => vec![(
             Job::StopAttempt {
                 release: key,
@@ -433,22 +443,26 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             },
             now_ms,
         )],
-        Event::AttemptEnded {
-            result: AttemptResult::NotStarted(_),
-            ..
-        } => Vec::new(),
-        Event::AttemptEnded { attempt, .. }
-        | Event::AttemptInterrupted { attempt }
-        | Event::AttemptSettled { attempt, .. } => {
-            vec![(
-                Job::PostMessage {
-                    message: MessageId::Outcome {
-                        release: key,
-                        attempt: *attempt,
-                    },
-                },
-                now_ms,
-            )]
+        Event::AttemptInterrupted { attempt } => {
+            let message = MessageId::Outcome {
+                release: key,
+                attempt: *attempt,
+            };
+            vec![(Job::PostMessage { message }, now_ms)]
+        }
+        Event::AttemptEnded { attempt, .. } | Event::AttemptSettled { attempt, .. } => {
+            let message = MessageId::Outcome {
+                release: key,
+                attempt: *attempt,
+            };
+            // An interruption stands in #releases under the same id already; posting again would change nothing.
+            let told = release.attempt(*attempt).is_some_and(|a| a.interrupted_ms.is_some());
+            let job = if told {
+                Job::RefreshMessage { message }
+            } else {
+                Job::PostMessage { message }
+            };
+            vec![(job, now_ms)]
         }
         Event::NoticeEscalated { attempt, step } => escalation(&key, *attempt, *step, now_ms),
         Event::NoticeBreached { attempt, .. } => vec![(
@@ -466,11 +480,6 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
 
 /// The notice itself, at once, and every step that is taken if it can't be posted.
 fn notice_clock(key: &ReleaseKey, attempt: AttemptNumber, policy: &Policy, started_ms: Millis) -> Vec<(Job, Millis)> {
-    let after_ms = |step| match step {
-        NoticeStep::Mail => policy.notice_mail_after_ms,
-        NoticeStep::Page => policy.notice_page_after_ms,
-        NoticeStep::AtRisk => policy.notice_at_risk_after_ms,
-    };
     let notice = Job::PostMessage {
         message: MessageId::Notice {
             release: key.clone(),
@@ -484,7 +493,7 @@ fn notice_clock(key: &ReleaseKey, attempt: AttemptNumber, policy: &Policy, start
                 attempt,
                 step,
             },
-            started_ms + after_ms(step),
+            started_ms + policy.notice_step_after_ms(step),
         )
     });
     let breach = Job::BreachNotice {

@@ -2,6 +2,7 @@
 //! the answers are values with the time at which they were seen.
 
 use crate::ids::{Millis, PersonId};
+use crate::policy::FACTS_MAX_AGE_MS;
 use crate::role::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +38,12 @@ pub struct PersonFacts {
 }
 
 impl PersonFacts {
+    /// Whether a decision at `now_ms` may rest on them. Facts from the future are as useless as old ones: one of
+    /// the two clocks is wrong.
+    pub fn is_fresh(&self, now_ms: Millis) -> bool {
+        now_ms.abs_diff(self.observed_ms) <= FACTS_MAX_AGE_MS.unsigned_abs()
+    }
+
     /// Whether they are an active member and hold `role`.
     pub fn holds(&self, role: Role) -> bool {
         self.standing == Standing::Active && self.roles.contains_key(&role)

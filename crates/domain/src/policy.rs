@@ -2,6 +2,7 @@
 //! An empty set of differences is the procedure.
 
 use crate::digest::Digest;
+use crate::event::NoticeStep;
 use crate::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis};
 use crate::rule::{Effect, Kind, Rule};
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,15 @@ impl Policy {
             _ => return Err(format!("rule `{rule}` has no parameter `{name}`")),
         }
         Ok(())
+    }
+
+    /// `emergency.notice`: how long after the start a step of the ladder is due.
+    pub fn notice_step_after_ms(&self, step: NoticeStep) -> Millis {
+        match step {
+            NoticeStep::Mail => self.notice_mail_after_ms,
+            NoticeStep::Page => self.notice_page_after_ms,
+            NoticeStep::AtRisk => self.notice_at_risk_after_ms,
+        }
     }
 
     /// Digest of what the policy asks of a release of this kind: what a signer's approval rests on.

@@ -72,7 +72,8 @@ pub enum Cause {
     },
     /// There is no such attempt, or it has moved on.
     AttemptMoved(AttemptNumber),
-    /// Nothing to do any more: a timer or a job's result that came late or twice.
+    /// Nothing to do now: a timer or a job's result that came late or twice; with [`Refusal::next_ms`] a timer that
+    /// came too early and has to come back then.
     Outdated,
 }
 

@@ -156,6 +156,8 @@ pub struct Attempt {
     pub host: Option<String>,
     /// When it was about to start: the clock of `emergency.notice` runs from here.
     pub starting_ms: Option<Millis>,
+    /// Since when nobody knew how it went, if that ever was so.
+    pub interrupted_ms: Option<Millis>,
     /// When it ended.
     pub ended_ms: Option<Millis>,
     /// The tail of its output.
@@ -282,7 +284,7 @@ pub struct Rejection {
 pub struct Asked {
     /// Everybody asked in this revision.
     pub people: BTreeSet<PersonId>,
-    /// When the first of them was.
+    /// When the question was put, or put again: the waits for an answer run from here.
     pub at_ms: Millis,
 }
 
@@ -332,6 +334,8 @@ pub struct Release {
     pub revision: u32,
     /// The full commit id that somebody typed, where Git couldn't say it.
     pub typed_commit: Option<CommitSha>,
+    /// Who typed it.
+    pub typed_by: Option<PersonId>,
     /// What will be deployed.
     pub source: Option<Source>,
     /// Why the source is unknown, if a worker tried.
@@ -372,6 +376,7 @@ impl Release {
             } => Self {
                 owner: owner.clone(),
                 plan: Some(plan.clone()),
+                typed_by: typed_commit.as_ref().map(|_| requester.clone()),
                 typed_commit: typed_commit.clone(),
                 ..Self::proposed(
                     release,
@@ -396,6 +401,7 @@ impl Release {
                 typed_commit,
             } => Self {
                 justification: Some(justification.clone()),
+                typed_by: typed_commit.as_ref().map(|_| requester.clone()),
                 typed_commit: typed_commit.clone(),
                 ..Self::proposed(
                     release,
@@ -438,6 +444,7 @@ impl Release {
             status: Status::Drafted,
             revision: 1,
             typed_commit: None,
+            typed_by: None,
             source: None,
             source_problem: None,
             asked: BTreeMap::new(),
@@ -454,6 +461,7 @@ impl Release {
     pub fn evolve(&mut self, event: &Event, at_ms: Millis) {
         match event {
             Event::PlanChanged {
+                by,
                 owner,
                 kind,
                 version,
@@ -461,19 +469,22 @@ impl Release {
                 tickets,
                 authors,
                 typed_commit,
-                changed,
                 ..
             } => {
-                self.typed_commit.clone_from(typed_commit);
+                // Another version or another typed commit: what was resolved before is not what the plan says now.
+                if self.version != *version || self.typed_commit != *typed_commit {
+                    self.source = None;
+                }
+                if self.typed_commit != *typed_commit {
+                    self.typed_commit.clone_from(typed_commit);
+                    self.typed_by = typed_commit.as_ref().map(|_| by.clone());
+                }
                 self.owner.clone_from(owner);
                 self.kind = *kind;
                 self.version = version.clone();
                 self.plan = Some(plan.clone());
                 self.tickets.clone_from(tickets);
                 self.authors.clone_from(authors);
-                if changed.contains(&crate::fingerprint::Field::Version) {
-                    self.source = None;
-                }
                 self.begin_revision();
             }
             Event::SourceResolved {
@@ -494,13 +505,20 @@ impl Release {
                 self.source_problem = None;
                 self.begin_revision();
             }
-            Event::CommitTyped { commit, .. } => self.typed_commit = Some(commit.clone()),
+            Event::CommitTyped { commit, by } => {
+                self.typed_commit = Some(commit.clone());
+                self.typed_by = Some(by.clone());
+            }
             Event::SourceNotResolved { problem, .. } => self.source_problem = Some(*problem),
             Event::SignOffRequested { role, people, revision } => {
                 let asked = self.asked.entry(*role).or_insert_with(|| Asked {
                     people: BTreeSet::new(),
                     at_ms,
                 });
+                // The same people again is a new question, others beside them (the CTO's deputy) are not.
+                if !asked.people.is_disjoint(people) {
+                    asked.at_ms = at_ms;
+                }
                 asked.people.extend(people.iter().cloned());
                 self.copies
                     .extend(people.iter().map(|person| (*role, person.clone(), *revision)));
@@ -571,24 +589,17 @@ impl Release {
                 }
             }
             Event::SignOffWithdrawn { role, .. } => {
-                self.sign_offs.remove(role);
-                *self.rounds.entry(*role).or_default() += 1;
-                if matches!(self.status, Status::Approved | Status::Queued) {
-                    self.status = Status::Asking;
-                }
+                self.take_back(*role);
+                self.reopen();
             }
             Event::SignOffsVoided { roles, .. } => {
                 for role in roles {
-                    self.sign_offs.remove(role);
-                    *self.rounds.entry(*role).or_default() += 1;
+                    self.take_back(*role);
                 }
-                if matches!(self.status, Status::Approved | Status::Queued) {
-                    self.status = Status::Asking;
-                }
+                self.reopen();
             }
             Event::ReleaseRejected { role, person, reason } => {
-                self.sign_offs.remove(role);
-                *self.rounds.entry(*role).or_default() += 1;
+                self.take_back(*role);
                 let rejection = Rejection {
                     person: person.clone(),
                     reason: reason.clone(),
@@ -597,6 +608,25 @@ impl Release {
                 self.rejections.insert(*role, rejection);
                 self.status = Status::Rejected;
             }
+            _ => {}
+        }
+    }
+
+    fn take_back(&mut self, role: Role) {
+        self.sign_offs.remove(&role);
+        *self.rounds.entry(role).or_default() += 1;
+    }
+
+    /// A sign-off fell: what was approved asks again, and a rejection that it had overruled stands again.
+    fn reopen(&mut self) {
+        let overruled = self.sign_offs.values().any(|sign_off| sign_off.confirms_rejection);
+        match self.status {
+            Status::Drafted | Status::Asking | Status::Approved | Status::Queued
+                if !self.rejections.is_empty() && !overruled =>
+            {
+                self.status = Status::Rejected;
+            }
+            Status::Approved | Status::Queued => self.status = Status::Asking,
             _ => {}
         }
     }
@@ -629,6 +659,7 @@ impl Release {
             }
             Event::AttemptInterrupted { .. } => {
                 attempt.state = AttemptState::Interrupted;
+                attempt.interrupted_ms = Some(at_ms);
                 self.status = Status::Interrupted;
             }
             Event::SettlementProposed { choice, by, .. } => {
@@ -748,6 +779,7 @@ impl Attempt {
             state: AttemptState::Queued,
             host: None,
             starting_ms: None,
+            interrupted_ms: None,
             ended_ms: None,
             output: None,
             unconfirmed: BTreeSet::new(),

@@ -52,12 +52,18 @@ impl Service {
                 });
             }
             Event::EnvironmentUnlocked {
-                environment, deployed, ..
+                environment,
+                fence,
+                deployed,
+                ..
             } => {
                 let environment = self.environments.entry(environment.clone()).or_default();
-                environment.holder = None;
-                if deployed.is_some() {
-                    environment.deployed.clone_from(deployed);
+                // A stale holder frees nothing: the lock belongs to a later grant.
+                if environment.fence == *fence {
+                    environment.holder = None;
+                    if deployed.is_some() {
+                        environment.deployed.clone_from(deployed);
+                    }
                 }
             }
             _ => {}

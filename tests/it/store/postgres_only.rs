@@ -196,6 +196,39 @@ fn kills_at_random_lose_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn a_crossed_read_in_two_processes_is_a_conflict() {
+    run(Engine::Postgres, async |db| {
+        let (one, two) = (db.open().await, db.open().await);
+        commit(&one, change("a", 0)).await.unwrap();
+        commit(&one, change("b", 0)).await.unwrap();
+        // An absent stream is read and written like one that exists.
+        let cases = [("a", 1, "b", 1), ("new-a", 0, "new-b", 0)];
+        for (a, a_version, b, b_version) in cases {
+            let crossed = |write: &str, at, read: &str, seen_at| {
+                let mut decision = change(write, at);
+                decision.reads.push(seen(read, seen_at));
+                decision
+            };
+            // Both get as far as they can before either is through.
+            let mut holder = db.connect().await;
+            holder.execute("BEGIN").await.unwrap();
+            holder.execute("SELECT 1 FROM head FOR UPDATE").await.unwrap();
+            let (first, second, ()) = tokio::join!(
+                commit(&one, crossed(a, a_version, b, b_version)),
+                commit(&two, crossed(b, b_version, a, a_version)),
+                async {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    holder.execute("ROLLBACK").await.unwrap();
+                },
+            );
+            let won = [is_committed(&first.unwrap()), is_committed(&second.unwrap())];
+            assert_eq!(won.iter().filter(|won| **won).count(), 1, "{a}");
+        }
+        verified(&one).await;
+    });
+}
+
+#[test]
 fn two_processes_share_one_chain_without_deadlocks() {
     run(Engine::Postgres, async |db| {
         let stores = [db.open().await, db.open().await];

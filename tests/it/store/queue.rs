@@ -164,6 +164,30 @@ pub async fn a_lease_that_ended_is_taken_over(db: Database) {
     assert_eq!((claimed.attempt, claimed.due_ms), (2, NOW));
 }
 
+pub async fn a_result_and_a_takeover_at_once_leave_one_holder(db: Database) {
+    let store = db.open().await;
+    for round in 0..40 {
+        queue(&store, vec![job(&format!("j-{round}"))]).await;
+        let mine = claim(&store, 1, NOW).await.remove(0);
+        let stream = format!("release/REL-{round}");
+        let result = Commit {
+            settles: Some(settles(&mine, Fate::Done)),
+            ..change(&stream, 0)
+        };
+        let (result, taken) = tokio::join!(commit(&store, result), claim(&store, 1, NOW + 60_000));
+        match result.unwrap() {
+            Outcome::LostJob => {
+                assert_eq!(taken[0].attempt, 2);
+                assert!(store.settle(&settles(&taken[0], Fate::Done)).await.unwrap());
+            }
+            outcome => {
+                assert!(is_committed(&outcome) && taken.is_empty(), "{outcome:?} {taken:?}");
+            }
+        }
+    }
+    assert_eq!(db.number("SELECT count(*) FROM job WHERE state = 'done'").await, 40);
+}
+
 pub async fn a_lease_that_is_renewed_is_kept(db: Database) {
     let store = db.open().await;
     queue(&store, vec![job("j-1"), job("j-2")]).await;

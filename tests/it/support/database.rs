@@ -47,9 +47,8 @@ impl Database {
     /// A store whose clock is `ahead_ms` ahead.
     pub async fn open_ahead(&self, ahead_ms: i64) -> Store {
         let clock = Options::default().clock;
-        let options = Options {
-            clock: Arc::new(move || clock() + ahead_ms),
-        };
+        let clock: countersign::store::Clock = Arc::new(move || clock() + ahead_ms);
+        let options = Options { wall: Arc::clone(&clock), clock };
         Store::open(&self.url, options).await.unwrap()
     }
 

@@ -5,7 +5,6 @@ use crate::case::Case;
 use crate::command::{Actor, Command, Intent};
 use crate::ids::{Millis, PersonId};
 use crate::people::{PersonFacts, Standing};
-use crate::policy::FACTS_MAX_AGE_MS;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{Release, Status};
 use crate::role::Role;
@@ -263,6 +262,6 @@ fn fresh_facts<'c>(case: &'c Case, person: &PersonId, now_ms: Millis) -> Result<
     case.people
         .facts
         .get(person)
-        .filter(|facts| now_ms - facts.observed_ms <= FACTS_MAX_AGE_MS)
+        .filter(|facts| facts.is_fresh(now_ms))
         .ok_or_else(|| Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable))
 }

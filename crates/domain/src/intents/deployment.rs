@@ -4,6 +4,7 @@ use crate::command::Actor;
 use crate::decide::Draft;
 use crate::event::Event;
 use crate::ids::PersonId;
+use crate::intents::sign_off;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{AttemptNumber, AttemptResult, AttemptState, NotStarted};
 use crate::role::Role;
@@ -13,6 +14,8 @@ use crate::rules::gates::{self, Detail, Moment};
 /// A deployment engineer says: now. Every gate is judged, and judged again at the start.
 pub(crate) fn request(draft: &mut Draft<'_>, actor: &Actor) -> Result<(), Refusal> {
     let (person, _) = draft.person(actor)?;
+    // A wait may have ended without its timer: what lacks nothing is approved.
+    sign_off::approve(draft)?;
     begin(draft, Some(person.clone()))
 }
 
@@ -28,7 +31,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), R
             service: draft.release()?.service.clone(),
             holder: holder.clone(),
         };
-        return Err(Refusal::new(Rule::DeployExclusive, cause));
+        return Err(Refusal::new(Rule::DeployExclusive, cause).for_roles(&only.roles, only.people.clone()));
     }
     if let Some(first) = holding.first() {
         let (rule, next_ms) = (first.rule, holding.iter().filter_map(|gate| gate.next_ms).max());
@@ -44,9 +47,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), R
         .unwrap_or(AttemptNumber::MAX)
         .saturating_add(1);
     let fence = draft.case.service.environment(&release.environment).fence + 1;
-    let engineer = by
-        .clone()
-        .or_else(|| draft.case.people.holders_of(Role::DeploymentEngineer).first().cloned());
+    let engineer = engineer_for(draft, by.as_ref());
     let lock = Event::EnvironmentLocked {
         service: release.service.clone(),
         environment: release.environment.clone(),
@@ -62,6 +63,23 @@ pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), R
     });
     draft.record(lock);
     Ok(())
+}
+
+/// The deployment engineer whom an attempt names: who asked, if they are one, else the first active one.
+fn engineer_for(draft: &Draft<'_>, by: Option<&PersonId>) -> Option<PersonId> {
+    let people = &draft.case.people;
+    let may = |person: &PersonId| {
+        people
+            .facts
+            .get(person)
+            .map(|facts| facts.holds(Role::DeploymentEngineer))
+    };
+    let asked = by.filter(|person| may(person) == Some(true));
+    let first = || {
+        let mut holders = people.holders_of(Role::DeploymentEngineer).iter();
+        holders.find(|person| may(person) != Some(false))
+    };
+    asked.or_else(first).cloned()
 }
 
 /// Ends a requested attempt that has not started, and frees the environment. A word taken back wins over the start.

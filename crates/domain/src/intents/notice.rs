@@ -2,6 +2,7 @@
 
 use crate::decide::Draft;
 use crate::event::{Event, NoticeStep};
+use crate::ids::Millis;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{AttemptNumber, Notice};
 use crate::rule::Rule;
@@ -24,6 +25,7 @@ pub(crate) fn posted(draft: &mut Draft<'_>, number: AttemptNumber, channel: &str
 pub(crate) fn escalate(draft: &mut Draft<'_>, number: AttemptNumber, step: NoticeStep) -> Result<(), Refusal> {
     let notice = notice(draft, number)?;
     if notice.posted_ms.is_none() && !notice.steps.contains(&step) {
+        not_before(draft, notice.started_ms + draft.policy.notice_step_after_ms(step))?;
         draft.record(Event::NoticeEscalated { attempt: number, step });
     }
     Ok(())
@@ -31,13 +33,22 @@ pub(crate) fn escalate(draft: &mut Draft<'_>, number: AttemptNumber, step: Notic
 
 /// The hour is over; recorded with the true times, however late the program itself comes.
 pub(crate) fn breach(draft: &mut Draft<'_>, number: AttemptNumber) -> Result<(), Refusal> {
-    let due_ms = notice(draft, number)?.started_ms + draft.policy.notice_breach_after_ms;
     let notice = notice(draft, number)?;
-    if notice.posted_ms.is_none() && notice.breached.is_none() && draft.now_ms >= due_ms {
+    let due_ms = notice.started_ms + draft.policy.notice_breach_after_ms;
+    if notice.posted_ms.is_none() && notice.breached.is_none() {
+        not_before(draft, due_ms)?;
         draft.record(Event::NoticeBreached {
             attempt: number,
             due_ms,
         });
+    }
+    Ok(())
+}
+
+/// A timer that comes before its time, because a clock was set back, must come back: it would be the last one.
+fn not_before(draft: &Draft<'_>, due_ms: Millis) -> Result<(), Refusal> {
+    if draft.now_ms < due_ms {
+        return Err(Refusal::new(Rule::EmergencyNotice, Cause::Outdated).until(due_ms));
     }
     Ok(())
 }

@@ -54,7 +54,11 @@ pub(crate) fn propose_or_edit(
             authors: proposal.authors.clone(),
             typed_commit: proposal.commit.clone(),
         }),
-        Some(release) if release.kind.is_emergency() || release.service != target.service => {
+        Some(release)
+            if release.kind.is_emergency()
+                || release.service != target.service
+                || release.environment != target.environment =>
+        {
             return Err(Refusal::new(Rule::PlanComplete, Cause::KeyTaken));
         }
         Some(release) => {
@@ -72,7 +76,11 @@ pub(crate) fn propose_or_edit(
                 plan,
                 tickets: proposal.tickets.clone(),
                 authors: proposal.authors.clone(),
-                typed_commit: proposal.commit.clone(),
+                // A commit that was typed for this version stays until another one is.
+                typed_commit: proposal.commit.clone().or_else(|| {
+                    let same = release.version == proposal.version;
+                    same.then(|| release.typed_commit.clone()).flatten()
+                }),
                 changed: Vec::new(),
             };
             edited.evolve(&event, draft.now_ms);

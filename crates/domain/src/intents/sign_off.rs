@@ -13,8 +13,9 @@ use crate::release::{Release, Status};
 use crate::role::Role;
 use crate::rule::Rule;
 use crate::rules::gates::{self, Gate, GateState, Moment};
+use crate::rules::plan::is_said;
 use crate::rules::sign_off::{
-    eligible, expires_ms, gate, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
+    eligible, expires_ms, gate, is_void, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
 };
 use std::collections::BTreeSet;
 
@@ -28,22 +29,39 @@ pub(crate) fn sign(
 ) -> Result<(), Refusal> {
     let (person, facts) = draft.person(actor)?;
     let release = draft.release()?;
-    check_view(release, view)?;
-    let role = choose_role(draft, release, person, &facts, role, |role| {
-        waits_for(draft, release, role)
-    })?;
+    if view.is_some_and(|view| view != release.view()) {
+        return Err(stale_view());
+    }
+    let held = held_roles(release, |role| may_act_as(role, release, person, &facts));
+    let role = choose_role(draft, release, &held, role, |role| waits_for(draft, release, role))?;
     check_may_judge(draft, release, person, role)?;
+    if release.source.is_none() {
+        return Err(Refusal::new(Rule::VcsTag, Cause::SourceUnknown(release.source_problem)));
+    }
+    // A rejection is confirmed with the rejection in view; a typed command has nothing in view.
+    if view.is_none() && role == Role::Cto && release.rejections.contains_key(&Role::TechLead) {
+        return Err(stale_view());
+    }
     if !waits_for(draft, release, role) {
         return Err(refuse(draft, release, role, Cause::AlreadySigned));
     }
     let pays_debt = release.open_debts().any(|(rule, _)| rule == rule_of(role));
-    if !pays_debt && !matches!(release.status, Status::Asking | Status::Approved | Status::Rejected) {
+    let is_open = match release.status {
+        Status::Asking | Status::Approved | Status::Rejected => true,
+        // A missing one still spares a debt; a standing one is replaced only when nothing is about to start.
+        Status::Queued => !release.sign_offs.contains_key(&role),
+        _ => false,
+    };
+    if !pays_debt && !is_open {
         return Err(refuse(draft, release, role, Cause::Status(release.status)));
     }
     let sign_off = make(draft, release, person, &facts, role, seen);
     if !pays_debt && draft.now_ms >= expires_ms(&sign_off, release, draft.policy) {
         return Err(refuse(draft, release, role, Cause::SlotOver));
     }
+    // What didn't hold the start doesn't cause one: a retry is somebody's decision.
+    let starts = gate(role, release, &draft.case, draft.policy, draft.now_ms, Moment::Overview).holds_start()
+        || matches!(release.status, Status::Asking | Status::Rejected);
     if release.sign_offs.contains_key(&role) {
         // It stands but has expired or rests on other rules: it is taken off the record's count before the new one.
         draft.record(Event::SignOffsVoided {
@@ -60,7 +78,11 @@ pub(crate) fn sign(
             by: person.clone(),
         });
     }
-    advance(draft)
+    if starts {
+        advance(draft)
+    } else {
+        approve(draft).map(drop)
+    }
 }
 
 fn make(
@@ -94,20 +116,28 @@ pub(crate) fn reject(
     view: Option<&str>,
     reason: &PrivateText,
 ) -> Result<(), Refusal> {
-    if reason.value.trim().is_empty() {
+    if !is_said(&reason.value) {
         return Err(Refusal::new(
             Rule::SignoffRecorded,
-            Cause::Incomplete(vec![("reason", "say why, in a few words")]),
+            Cause::Incomplete(vec![("reason", "say why, in at most 3,000 characters")]),
         ));
     }
     let (person, facts) = draft.person(actor)?;
     let release = draft.release()?;
-    check_view(release, view)?;
-    let role = choose_role(draft, release, person, &facts, role, |role| {
+    // A no wins any race: words taken back meanwhile don't make it stale, only another revision does.
+    let revision = |view: &str| view.split('.').next().map(str::to_owned);
+    if view.is_some_and(|view| revision(view) != revision(&release.view())) {
+        return Err(stale_view());
+    }
+    let held = held_roles(release, |role| facts.membership_for(role).is_some());
+    let role = choose_role(draft, release, &held, role, |role| {
         !release.rejections.contains_key(&role)
     })?;
     check_may_judge(draft, release, person, role)?;
-    if role == Role::TechLead && release.sign_offs.contains_key(&Role::Cto) {
+    let overrides_cto = role == Role::TechLead && release.sign_offs.contains_key(&Role::Cto);
+    let asked_ctos = release.asked.get(&Role::Cto).map(|asked| asked.people.clone());
+    let revision = release.revision;
+    if overrides_cto {
         draft.record(Event::SignOffsVoided {
             roles: BTreeSet::from([Role::Cto]),
             changed: Vec::new(),
@@ -118,7 +148,16 @@ pub(crate) fn reject(
         person: person.clone(),
         reason: reason.commitment(),
     });
-    deployment::call_off(draft)
+    deployment::call_off(draft)?;
+    if let Some(people) = asked_ctos.filter(|_| overrides_cto) {
+        // Those who were asked before: a rejection must not wait for Slack to say who the CTO is.
+        draft.record(Event::SignOffRequested {
+            role: Role::Cto,
+            people,
+            revision,
+        });
+    }
+    Ok(())
 }
 
 /// Takes one's own sign-off back; possible until the start.
@@ -139,7 +178,9 @@ pub(crate) fn withdraw(draft: &mut Draft<'_>, actor: &Actor, reason: Option<&Pri
 /// Asks the standing deputy as well when the CTO has not answered in time.
 pub(crate) fn ask_deputy(draft: &mut Draft<'_>, revision: u32) -> Result<(), Refusal> {
     let release = draft.release()?;
-    let waits = release.revision == revision && !release.sign_offs.contains_key(&Role::Cto);
+    // A no of the CTO is an answer: the deputy is not asked to lift it.
+    let answered = release.sign_offs.contains_key(&Role::Cto) || release.rejections.contains_key(&Role::Cto);
+    let waits = release.revision == revision && !answered;
     if !waits || !matches!(release.status, Status::Asking | Status::Rejected) {
         return Err(Refusal::new(Rule::SignoffCto, Cause::Outdated));
     }
@@ -164,24 +205,44 @@ pub(crate) fn ask_deputy(draft: &mut Draft<'_>, revision: u32) -> Result<(), Ref
 
 /// The wait for the tech lead is over: all gates are judged again, and the hotfix starts if they hold.
 pub(crate) fn end_tech_lead_wait(draft: &mut Draft<'_>, revision: u32) -> Result<(), Refusal> {
-    if draft.release()?.revision != revision {
+    let release = draft.release()?;
+    if release.revision != revision {
         return Err(Refusal::new(Rule::SignoffTechLead, Cause::Outdated));
+    }
+    let waits_until = gate(
+        Role::TechLead,
+        release,
+        &draft.case,
+        draft.policy,
+        draft.now_ms,
+        Moment::Overview,
+    );
+    if let Some(next_ms) = waits_until.next_ms {
+        // Too early, because a clock was set back or the wait made longer: this timer has to come again.
+        return Err(Refusal::new(Rule::SignoffTechLead, Cause::Outdated).until(next_ms));
     }
     advance(draft)
 }
 
 /// Approves the release if nothing is missing any more; an emergency then starts by itself (`deploy.start`).
 pub(crate) fn advance(draft: &mut Draft<'_>) -> Result<(), Refusal> {
-    let is_emergency = draft.release()?.kind.is_emergency();
-    let is_open = matches!(draft.release()?.status, Status::Drafted | Status::Asking);
+    let approved = approve(draft)?;
     let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
-    if is_open && !holding.iter().any(Gate::is_of_approval) {
-        draft.record(Event::ReleaseApproved {});
-        if is_emergency && holding.iter().all(|gate| gate.rule == Rule::DeployStart) {
-            deployment::begin(draft, None)?;
-        }
+    if approved && draft.release()?.kind.is_emergency() && holding.is_empty() {
+        deployment::begin(draft, None)?;
     }
     Ok(())
+}
+
+/// Approves the release if nothing is missing any more; says whether it did.
+pub(crate) fn approve(draft: &mut Draft<'_>) -> Result<bool, Refusal> {
+    let is_open = matches!(draft.release()?.status, Status::Drafted | Status::Asking);
+    let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
+    let approves = is_open && !holding.iter().any(Gate::is_of_approval);
+    if approves {
+        draft.record(Event::ReleaseApproved {});
+    }
+    Ok(approves)
 }
 
 /// Whether a sign-off of `role` would count for something: missing, expired, stale, or lifting a rejection.
@@ -190,30 +251,32 @@ fn waits_for(draft: &Draft<'_>, release: &Release, role: Role) -> bool {
     let confirms = role == Role::Cto
         && release.rejections.contains_key(&Role::TechLead)
         && judge(Role::TechLead) != GateState::Met;
-    confirms || release.rejections.contains_key(&role) || judge(role) != GateState::Met
+    // Who left the role since the click doesn't keep others in it from signing.
+    let standing = release.sign_offs.get(&role);
+    let void = standing.is_some_and(|s| is_void(s, release, &draft.case, draft.policy, draft.now_ms));
+    confirms || void || release.rejections.contains_key(&role) || judge(role) != GateState::Met
 }
 
-fn check_view(release: &Release, view: Option<&str>) -> Result<(), Refusal> {
-    if view.is_some_and(|view| view != release.view()) {
-        return Err(Refusal::new(Rule::SignoffRecorded, Cause::StaleView));
-    }
-    Ok(())
+fn stale_view() -> Refusal {
+    Refusal::new(Rule::SignoffRecorded, Cause::StaleView)
+}
+
+fn held_roles(release: &Release, may: impl Fn(Role) -> bool) -> Vec<Role> {
+    roles_of(release.kind)
+        .iter()
+        .copied()
+        .filter(|role| may(*role))
+        .collect()
 }
 
 /// The role to act in: the named one, or the only one that fits; several are the person's choice.
 fn choose_role(
     draft: &Draft<'_>,
     release: &Release,
-    person: &PersonId,
-    facts: &PersonFacts,
+    held: &[Role],
     named: Option<Role>,
     waits: impl Fn(Role) -> bool,
 ) -> Result<Role, Refusal> {
-    let held: Vec<Role> = roles_of(release.kind)
-        .iter()
-        .copied()
-        .filter(|role| may_act_as(*role, release, person, facts))
-        .collect();
     match named {
         Some(role) if held.contains(&role) => return Ok(role),
         Some(role) => return Err(refuse(draft, release, role, Cause::NotInRole)),

@@ -10,7 +10,7 @@ use crate::refusal::{Cause, Refusal};
 use crate::release::Status;
 use crate::role::Role;
 use crate::rule::Rule;
-use crate::rules::sign_off::{eligible, expires_ms, roles_of};
+use crate::rules::sign_off::{eligible, is_void, roles_of, slot_end_ms};
 use std::collections::BTreeSet;
 
 /// Records what a worker saw, if it is news, and asks whoever has to sign it.
@@ -21,6 +21,13 @@ pub(crate) fn record(draft: &mut Draft<'_>, seen: &SourceSeen) -> Result<(), Ref
         Status::Drafted | Status::Asking | Status::Approved | Status::Rejected
     ) {
         return Err(outdated());
+    }
+    // An older look than the one on record is no news, and what Git said is not undone by its silence.
+    if let Some(known) = &release.source {
+        let git_spoke = known.typed_by.is_none();
+        if seen.observed_ms < known.observed_ms || (seen.commit.is_none() && git_spoke) {
+            return Err(outdated());
+        }
     }
     let typed = if seen.commit.is_none() {
         release.typed_commit.clone()
@@ -37,7 +44,7 @@ pub(crate) fn record(draft: &mut Draft<'_>, seen: &SourceSeen) -> Result<(), Ref
     {
         return Ok(());
     }
-    let typed_by = typed.map(|_| release.owner.clone().unwrap_or_else(|| release.requester.clone()));
+    let typed_by = typed.and_then(|_| release.typed_by.clone());
     draft.record(Event::SourceResolved {
         commit,
         script: seen.script.clone(),
@@ -92,6 +99,10 @@ pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     }
     void_changed(draft)?;
     let release = draft.release()?.clone();
+    if slot_end_ms(&release).is_some_and(|end_ms| draft.now_ms >= end_ms) {
+        // Nobody is asked for what can't count any more; the plan needs a new slot.
+        return Ok(());
+    }
     for role in roles_of(release.kind) {
         if release.sign_offs.contains_key(role) {
             continue;
@@ -110,6 +121,8 @@ pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
                 .collect();
             if !ctos.is_empty() {
                 people = ctos;
+            } else if !draft.case.people.holders.contains_key(&Role::CtoDeputy) {
+                return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
             }
         }
         draft.record(Event::SignOffRequested {
@@ -127,10 +140,9 @@ fn void_changed(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let mut roles = BTreeSet::new();
     let mut changed: Vec<Field> = Vec::new();
     for sign_off in release.sign_offs.values() {
-        let fields = sign_off.fingerprint.voids(&current, sign_off.role);
-        if !fields.is_empty() || draft.now_ms >= expires_ms(sign_off, release, draft.policy) {
+        if is_void(sign_off, release, &draft.case, draft.policy, draft.now_ms) {
             roles.insert(sign_off.role);
-            changed.extend(fields);
+            changed.extend(sign_off.fingerprint.voids(&current, sign_off.role));
         }
     }
     if !roles.is_empty() {

@@ -26,6 +26,15 @@ pub(crate) fn start(
     if attempt.state != AttemptState::Queued {
         return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
     }
+    let holder = draft.case.service.environment(&release.environment);
+    let is_ours = holder.fence == attempt.fence
+        && holder
+            .holder
+            .is_some_and(|held| held.release == release.key && held.attempt == number);
+    if !is_ours {
+        // By construction it is; a start without its lock must be impossible, not only unlikely.
+        return Err(Refusal::new(Rule::DeployExclusive, Cause::AttemptMoved(number)));
+    }
     let Some(signed) = release.source.clone() else {
         return not_started(draft, number, NotStarted::TagMoved);
     };
@@ -38,10 +47,10 @@ pub(crate) fn start(
     }
     let gates = gates::gates(&draft.case, draft.policy, draft.now_ms, Moment::Start);
     let holding: Vec<&Gate> = gates.iter().filter(|gate| gate.holds_start()).collect();
-    if holding
+    let only_silence = holding
         .iter()
-        .any(|gate| matches!(gate.detail, Detail::RoleUnconfirmed(_)))
-    {
+        .all(|gate| matches!(gate.detail, Detail::RoleUnconfirmed(_)));
+    if only_silence && !holding.is_empty() {
         // A planned release waits for Slack; its sign-offs' expiry bounds the wait.
         return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
     }
@@ -102,7 +111,7 @@ fn ignore_outdated(refusal: Refusal) -> Result<(), Refusal> {
     }
 }
 
-/// What this start puts off becomes a debt, once per release: the tech lead's sign-off, and what an emergency skips by
+/// What this start puts off becomes a debt, unless it is owed already: the tech lead's sign-off, and what an emergency skips by
 /// our reading or because the procedure says so.
 fn incur_debts(draft: &mut Draft<'_>, gates: &[Gate]) -> Result<(), Refusal> {
     let release = draft.release()?;
@@ -110,13 +119,14 @@ fn incur_debts(draft: &mut Draft<'_>, gates: &[Gate]) -> Result<(), Refusal> {
     let tech_lead_owes = gates
         .iter()
         .any(|gate| gate.rule == Rule::SignoffTechLead && gate.state == GateState::Owed);
-    if tech_lead_owes && !release.debts.contains_key(&Rule::SignoffTechLead) {
+    let owes = |rule| release.open_debts().any(|(open, _)| open == rule);
+    if tech_lead_owes && !owes(Rule::SignoffTechLead) {
         debts.push((
             BTreeSet::from([Rule::SignoffTechLead]),
             draft.now_ms + draft.policy.tech_lead_within_ms,
         ));
     }
-    if release.kind.is_emergency() && !release.debts.contains_key(&Rule::StageStaging) {
+    if release.kind.is_emergency() && !owes(Rule::StageStaging) {
         let skipped = skipped_by_emergency()
             .into_iter()
             .filter(|(reason, _)| *reason != SkipReason::SameDay);

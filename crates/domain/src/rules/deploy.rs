@@ -34,7 +34,11 @@ pub fn exclusive(release: &Release, service: &Service) -> Gate {
         Some(holder) if holder.release != release.key => (GateState::Unmet, Detail::HeldBy(holder.release)),
         _ => (GateState::Met, Detail::Plain),
     };
-    Gate::new(Rule::DeployExclusive, release, state, detail)
+    Gate {
+        // Whoever runs or stops the other deployment.
+        roles: vec![Role::DeploymentEngineer],
+        ..Gate::new(Rule::DeployExclusive, release, state, detail)
+    }
 }
 
 /// The deployment script is known; its digest is part of what is signed.

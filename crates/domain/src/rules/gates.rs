@@ -155,6 +155,11 @@ pub fn gates(case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Ve
     gates.push(sign_off::recorded(release));
     gates.push(deploy::start(release, now_ms));
     gates.push(deploy::exclusive(release, &case.service));
+    // The sign-offs know better than their role who can; of the others any holder of the role can.
+    for gate in gates.iter_mut().filter(|gate| !sign_off::is_sign_off(gate.rule)) {
+        let holders = gate.roles.iter().flat_map(|role| case.people.holders_of(*role));
+        gate.people = holders.cloned().collect();
+    }
     gates
 }
 

@@ -1,12 +1,13 @@
 //! `plan.complete` and `emergency.justification`: what must be said before anybody is asked.
 
 use crate::command::{HotfixRequest, Proposal};
-use crate::ids::{DAY_MS, MINUTE_MS, Millis};
+use crate::ids::{DAY_MS, MINUTE_MS, Millis, PersonId, tidy};
 use crate::policy::{JUSTIFICATION_MIN_CHARS, TEXT_MAX_CHARS};
 use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Kind, Rule};
 use crate::rules::gates::{Detail, Gate, GateState};
+use std::collections::BTreeSet;
 
 /// A field and what is expected of it.
 pub type Missing = (&'static str, &'static str);
@@ -80,9 +81,8 @@ pub fn hotfix_lacks(request: &HotfixRequest, has_repository: bool) -> Vec<Missin
 
 /// How many characters of a justification count, if they are too few.
 pub fn justification_too_short(request: &HotfixRequest) -> Option<usize> {
-    let said = request
-        .justification
-        .value
+    // Neither padding nor characters that nobody can see count.
+    let said = tidy(&request.justification.value)
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
@@ -90,7 +90,7 @@ pub fn justification_too_short(request: &HotfixRequest) -> Option<usize> {
     (chars < JUSTIFICATION_MIN_CHARS).then_some(chars)
 }
 
-fn shared_lacks(authors: &std::collections::BTreeSet<crate::ids::PersonId>, needs_commit: bool) -> Vec<Missing> {
+fn shared_lacks(authors: &BTreeSet<PersonId>, needs_commit: bool) -> Vec<Missing> {
     let mut missing = Vec::new();
     if authors.is_empty() || authors.len() > 50 {
         missing.push(("authors", "name 1 to 50 people who wrote the commits"));
@@ -104,6 +104,7 @@ fn shared_lacks(authors: &std::collections::BTreeSet<crate::ids::PersonId>, need
     missing
 }
 
-fn is_said(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= TEXT_MAX_CHARS
+/// Whether a text says something that a person can read.
+pub fn is_said(text: &str) -> bool {
+    !tidy(text).is_empty() && text.chars().count() <= TEXT_MAX_CHARS
 }

@@ -5,11 +5,13 @@ use crate::case::Case;
 use crate::event::SignOff;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{Millis, PersonId};
-use crate::policy::{CLICK_FACTS_MAX_AGE_MS, FACTS_MAX_AGE_MS, Policy, TechLeadMode};
+use crate::people::PersonFacts;
+use crate::policy::{CLICK_FACTS_MAX_AGE_MS, Policy, TechLeadMode};
 use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Kind, Rule};
 use crate::rules::gates::{Detail, Gate, GateState, Moment};
+use std::collections::BTreeSet;
 
 /// The roles that sign a release of this kind.
 pub fn roles_of(kind: Kind) -> &'static [Role] {
@@ -30,6 +32,13 @@ pub fn rule_of(role: Role) -> Rule {
     }
 }
 
+/// Whether `rule` is a signing role's.
+pub fn is_sign_off(rule: Rule) -> bool {
+    [Role::ProductOwner, Role::QaLead, Role::TechLead, Role::Cto]
+        .into_iter()
+        .any(|role| rule_of(role) == rule)
+}
+
 /// Until when a sign-off counts: an emergency's for a few hours, a planned one until the planned end, at most
 /// 14 days.
 pub fn expires_ms(sign_off: &SignOff, release: &Release, policy: &Policy) -> Millis {
@@ -39,6 +48,11 @@ pub fn expires_ms(sign_off: &SignOff, release: &Release, policy: &Policy) -> Mil
     }
 }
 
+/// The end of a planned release's slot: no sign-off counts from then on.
+pub fn slot_end_ms(release: &Release) -> Option<Millis> {
+    release.plan.as_ref().map(|plan| plan.start_ms + plan.length_ms)
+}
+
 /// Who can sign for `role`: its holders who are not part of the release and sign for no other role.
 pub fn eligible(role: Role, release: &Release, case: &Case) -> Vec<PersonId> {
     let deputies = if role == Role::Cto {
@@ -46,11 +60,21 @@ pub fn eligible(role: Role, release: &Release, case: &Case) -> Vec<PersonId> {
     } else {
         &[]
     };
-    let holders = case.people.holders_of(role).iter().chain(deputies);
-    holders
-        .filter(|person| can_judge(person, role, release))
-        .cloned()
-        .collect()
+    let mut people: Vec<PersonId> = Vec::new();
+    for person in case.people.holders_of(role).iter().chain(deputies) {
+        let facts = case.people.facts.get(person);
+        let known_not_to = facts.is_some_and(|facts| facts.membership_for(role).is_none());
+        if can_judge(person, role, release) && !known_not_to && !people.contains(person) {
+            people.push(person.clone());
+        }
+    }
+    people
+}
+
+/// Whether it is known who may sign for `role`: Slack's silence must not look like a role with nobody in it.
+fn holders_known(role: Role, case: &Case) -> bool {
+    let known = |role| case.people.holders.contains_key(&role);
+    known(role) && (role != Role::Cto || known(Role::CtoDeputy))
 }
 
 /// Whether a person may judge this release in `role` at all.
@@ -70,9 +94,24 @@ pub fn signed_other_role(person: &PersonId, role: Role, release: &Release) -> Op
 /// The gate of one signing role.
 pub fn gate(role: Role, release: &Release, case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Gate {
     let (state, detail) = judge(role, release, case, policy, now_ms, moment);
+    let (mut roles, mut people) = (vec![role], eligible(role, release, case));
+    if role == Role::TechLead {
+        // The CTO's side may confirm a release that the tech lead rejected, and pays the debt of a missing one.
+        let rejected = matches!(detail, Detail::RejectedBy { .. });
+        let side = eligible(Role::Cto, release, case);
+        if rejected {
+            roles.push(Role::Cto);
+            people.extend(side);
+        } else if may_pay_tech_lead_debt(release) {
+            roles.push(Role::Cto);
+            people.extend(side.into_iter().filter(|person| can_judge(person, role, release)));
+        }
+        let mut seen = BTreeSet::new();
+        people.retain(|person| seen.insert(person.clone()));
+    }
     let mut gate = Gate {
-        roles: vec![role],
-        people: eligible(role, release, case),
+        roles,
+        people,
         ..Gate::new(rule_of(role), release, state, detail)
     };
     if role == Role::TechLead && gate.holds_start() {
@@ -112,11 +151,13 @@ fn judge(
         };
     }
     let Some(sign_off) = release.sign_offs.get(&role) else {
-        let nobody = eligible(role, release, case).is_empty();
-        return (
-            GateState::Unmet,
-            if nobody { Detail::NobodyCanSign } else { Detail::Waiting },
-        );
+        let nobody = holders_known(role, case) && eligible(role, release, case).is_empty();
+        let detail = match slot_end_ms(release).filter(|end_ms| now_ms >= *end_ms) {
+            Some(at_ms) => Detail::Expired { at_ms },
+            None if nobody => Detail::NobodyCanSign,
+            None => Detail::Waiting,
+        };
+        return (GateState::Unmet, detail);
     };
     judge_standing(sign_off, release, case, policy, now_ms, moment)
 }
@@ -156,23 +197,39 @@ fn judge_standing(
     if moment == Moment::Overview {
         return signed(false);
     }
-    match case
-        .people
-        .facts
-        .get(&person)
-        .filter(|facts| now_ms - facts.observed_ms <= FACTS_MAX_AGE_MS)
-    {
-        Some(facts) if may_sign_as(sign_off.role, facts) => signed(false),
-        Some(_) => (GateState::Unmet, Detail::LostRole(person)),
+    if lost_role(sign_off, case, now_ms) {
+        return (GateState::Unmet, Detail::LostRole(person));
+    }
+    match case.people.facts.get(&person) {
+        Some(facts) if facts.is_fresh(now_ms) => signed(false),
         // Slack is silent: an emergency goes on the membership seen at the click, a planned release waits.
-        None if release.kind.is_emergency() && now_ms - sign_off.facts_ms <= CLICK_FACTS_MAX_AGE_MS => signed(true),
-        None => (GateState::Unknown, Detail::RoleUnconfirmed(person)),
+        _ if release.kind.is_emergency() && now_ms - sign_off.facts_ms <= CLICK_FACTS_MAX_AGE_MS => signed(true),
+        _ => (GateState::Unknown, Detail::RoleUnconfirmed(person)),
     }
 }
 
-/// A tech lead's debt may be paid by the CTO's side (see [`may_pay_tech_lead_debt`]), so that side counts here too.
-fn may_sign_as(role: Role, facts: &crate::people::PersonFacts) -> bool {
-    facts.membership_for(role).is_some() || (role == Role::TechLead && facts.membership_for(Role::Cto).is_some())
+/// Whether the signer is known to have left the role, or the company, since the click. Old news of it is news.
+pub fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
+    case.people.facts.get(&sign_off.person).is_some_and(|facts| {
+        let is_news = facts.is_fresh(now_ms) || facts.observed_ms > sign_off.facts_ms;
+        is_news && !may_still_sign(sign_off, facts)
+    })
+}
+
+/// A tech lead's debt may be paid by the CTO's side (see [`may_pay_tech_lead_debt`]), which then has to be in its own role.
+fn may_still_sign(sign_off: &SignOff, facts: &PersonFacts) -> bool {
+    let paid_by_cto = sign_off.role == Role::TechLead && sign_off.as_deputy;
+    facts.membership_for(sign_off.role).is_some() || (paid_by_cto && facts.membership_for(Role::Cto).is_some())
+}
+
+/// Whether a standing sign-off counts for nothing any more: over, on something else, by somebody who may not judge
+/// this release, or who left the role. Such a sign-off is voided, and the role asked again.
+pub fn is_void(sign_off: &SignOff, release: &Release, case: &Case, policy: &Policy, now_ms: Millis) -> bool {
+    let current = Fingerprint::of(release, policy);
+    now_ms >= expires_ms(sign_off, release, policy)
+        || !sign_off.fingerprint.voids(&current, sign_off.role).is_empty()
+        || !can_judge(&sign_off.person, sign_off.role, release)
+        || lost_role(sign_off, case, now_ms)
 }
 
 /// Whether, for want of another tech lead, the deputy or the CTO may give the owed sign-off.

@@ -1,0 +1,137 @@
+//! Answers with their age. Whoever needs one that is missing or too old asks; whoever needs it meanwhile waits for
+//! that same answer. Failures are not kept.
+
+use super::Clock;
+use domain::ids::Millis;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// An answer, and when it was asked for (the answer can't be older than that).
+#[derive(Debug, Clone)]
+pub(super) struct Seen<V> {
+    pub(super) value: V,
+    pub(super) observed_ms: Millis,
+}
+
+/// None: not answered yet. Some(None): it failed.
+type Flight<V> = watch::Receiver<Option<Option<Seen<V>>>>;
+
+struct Entry<V> {
+    known: Option<Seen<V>>,
+    flight: Option<Flight<V>>,
+}
+
+/// Answers by key, at most so many; the oldest give way.
+pub(super) struct Answers<V> {
+    entries: Mutex<HashMap<String, Entry<V>>>,
+    entries_max: usize,
+    clock: Clock,
+}
+
+enum Step<V> {
+    Known(Seen<V>),
+    Wait(Flight<V>),
+    Full,
+}
+
+impl<V: Clone + Send + Sync + 'static> Answers<V> {
+    pub(super) fn new(entries_max: usize, clock: Clock) -> Self {
+        Self {
+            entries: Mutex::new(HashMap::new()),
+            entries_max,
+            clock,
+        }
+    }
+
+    /// The answer to `key` of at most `max_age_ms`, asking if need be. An asking once begun goes on when the asker
+    /// goes away, so that the next one finds its answer.
+    pub(super) async fn get<F, A>(self: Arc<Self>, key: String, max_age_ms: Millis, ask: F) -> Option<Seen<V>>
+    where
+        F: Fn() -> A,
+        A: Future<Output = Option<V>> + Send + 'static,
+    {
+        // The second round is for somebody who joined an asking that had begun too long ago.
+        for _ in 0..2 {
+            let mut flight = match self.step(&key, max_age_ms, &ask) {
+                Step::Known(seen) => return Some(seen),
+                Step::Wait(flight) => flight,
+                Step::Full => return None,
+            };
+            let answer = flight.wait_for(Option::is_some).await.ok()?.clone().flatten()?;
+            if self.is_fresh(&answer, max_age_ms) {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    fn step<F, A>(self: &Arc<Self>, key: &str, max_age_ms: Millis, ask: &F) -> Step<V>
+    where
+        F: Fn() -> A,
+        A: Future<Output = Option<V>> + Send + 'static,
+    {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get(key) {
+            if let Some(seen) = entry.known.as_ref().filter(|seen| self.is_fresh(seen, max_age_ms)) {
+                return Step::Known(seen.clone());
+            }
+            // A flight whose asker died without a word is over.
+            if let Some(flight) = entry.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
+                return Step::Wait(flight.clone());
+            }
+        } else if !self.make_room(&mut entries) {
+            return Step::Full;
+        }
+        let (done, flight) = watch::channel(None);
+        let entry = entries.entry(key.to_owned()).or_insert(Entry {
+            known: None,
+            flight: None,
+        });
+        entry.flight = Some(flight.clone());
+        let observed_ms = (self.clock)();
+        let (answers, key, asking) = (Arc::clone(self), key.to_owned(), ask());
+        tokio::spawn(async move {
+            let seen = asking.await.map(|value| Seen { value, observed_ms });
+            answers.land(&key, seen.clone());
+            done.send_replace(Some(seen));
+        });
+        Step::Wait(flight)
+    }
+
+    fn land(&self, key: &str, seen: Option<Seen<V>>) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else { return };
+        entry.flight = None;
+        if seen.is_some() {
+            entry.known = seen;
+        } else if entry.known.is_none() {
+            entries.remove(key);
+        }
+    }
+
+    fn is_fresh(&self, seen: &Seen<V>, max_age_ms: Millis) -> bool {
+        // An answer from the future means that the clock was set back: its age is not known.
+        let age_ms = (self.clock)().saturating_sub(seen.observed_ms);
+        (0..=max_age_ms).contains(&age_ms)
+    }
+
+    /// Forgets the oldest answer if it must; false if everything is being asked just now.
+    fn make_room(&self, entries: &mut HashMap<String, Entry<V>>) -> bool {
+        if entries.len() < self.entries_max {
+            return true;
+        }
+        let idle = entries.iter().filter(|(_, entry)| entry.flight.is_none());
+        let oldest = idle.min_by_key(|(_, entry)| entry.known.as_ref().map(|seen| seen.observed_ms));
+        let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+            return false;
+        };
+        entries.remove(&key);
+        true
+    }
+
+    /// The map is whole after every step, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<V>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,3 @@
+//! Looks at the outside and says what is there, without changing anything.
+
+pub mod git;

@@ -1,0 +1,3 @@
+//! Systems that keep a record or carry a message besides Slack.
+
+pub mod mail;

@@ -1,0 +1,389 @@
+//! The release's card in the channel of its service: always what is true now.
+
+use crate::slack::blocks::{Button, Rendered, actions, context, divider, fields, header, message, section};
+use crate::slack::buttons::{ActionId, ButtonValue};
+use crate::slack::gates::{self, Words};
+use crate::slack::markup::{count, quoted, some_of};
+use crate::slack::state::{self, kind_word};
+use crate::slack::view::View;
+use domain::release::{Attempt, AttemptState, Migration, Release, SettlementChoice, Status};
+use domain::rule::{Rule, SkipReason, skipped_by_emergency};
+use domain::rules::gates::GateState;
+use serde_json::Value;
+
+/// The card.
+pub fn card(view: &View<'_>) -> Rendered {
+    let release = view.release;
+    let status = state::card_status(view);
+    let text = format!(
+        "{}: {} ({}) to {} is {}. {}",
+        release.key,
+        view.what(),
+        kind_word(release),
+        release.environment,
+        status.to_lowercase(),
+        state::now(view)
+    );
+    message(&text, view.version, |room| {
+        let mut blocks = vec![
+            header(&format!(
+                "{} · {} · {} · {status}",
+                release.key,
+                view.what(),
+                kind_word(release)
+            )),
+            section(&state::now(view)),
+            fields(&facts(view)),
+        ];
+        blocks.extend(content(view, room / 3));
+        blocks.push(divider());
+        blocks.push(section(&checklist(view)));
+        blocks.extend(debts(view).map(|text| section(&text)));
+        blocks.extend(attempts(view).map(|text| section(&text)));
+        blocks.push(context(&footnote(view)));
+        if view.can_have_buttons {
+            blocks.extend(actions(buttons(view)));
+        }
+        blocks
+    })
+}
+
+/// The facts in two columns.
+fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
+    let release = view.release;
+    let mut facts = Vec::new();
+    if let Some(plan) = &release.plan {
+        facts.push(("Start", view.when(plan.start_ms)));
+        facts.push((
+            "Over by",
+            format!("{} at the latest", view.when(plan.start_ms + plan.length_ms)),
+        ));
+        facts.push(("Users notice", if plan.user_facing { "yes" } else { "no" }.to_owned()));
+        facts.push(("Migration", migration(plan.migration).to_owned()));
+    }
+    facts.push(("Version", version(release)));
+    facts.push(("Tickets", tickets(release)));
+    facts.push((
+        "Asked for by",
+        format!(
+            "{}, {}",
+            view.names.mention(&release.requester),
+            view.when(release.proposed_ms)
+        ),
+    ));
+    if let Some(owner) = release.owner.as_ref().filter(|owner| **owner != release.requester) {
+        facts.push(("Release manager", view.names.mention(owner)));
+    }
+    facts.push(("Authors", view.names.mentions(&release.authors, "and")));
+    facts.push((
+        "Where",
+        format!("{} of {}{}", release.environment, release.service, running(view)),
+    ));
+    facts
+}
+
+fn running(view: &View<'_>) -> String {
+    let deployed = view.service.environment(&view.release.environment).deployed;
+    deployed.map_or_else(String::new, |version| format!(", now {}", version.tag()))
+}
+
+/// Version and commit.
+pub(crate) fn version(release: &Release) -> String {
+    match &release.source {
+        Some(source) => format!("{}, commit {}", release.version.tag(), source.commit.short()),
+        None => format!("{}, commit not known yet", release.version.tag()),
+    }
+}
+
+/// The first tickets.
+pub(crate) fn tickets(release: &Release) -> String {
+    if release.tickets.is_empty() {
+        return "none named".to_owned();
+    }
+    let shown = some_of(release.tickets.iter().map(ToString::to_string), 8);
+    format!("{}: {shown}", count(release.tickets.len(), "ticket"))
+}
+
+/// A migration class in words.
+pub(crate) fn migration(class: Migration) -> &'static str {
+    match class {
+        Migration::None => "none",
+        Migration::Reversible => "reversible",
+        Migration::ExpandOnly => "expand-only: the old version runs on the new schema",
+        Migration::Irreversible => "irreversible: no way back but a backup",
+    }
+}
+
+/// What is in it, or why it can't wait.
+fn content(view: &View<'_>, room: usize) -> Vec<Value> {
+    let release = view.release;
+    let mut blocks = Vec::new();
+    if let Some(plan) = &release.plan {
+        blocks.push(section(&format!(
+            "*Scope*\n{}",
+            quoted(view.text(&plan.scope), room, "(nothing)")
+        )));
+    }
+    if let Some(justification) = &release.justification {
+        blocks.push(section(&format!(
+            "*Why it can't wait*\n{}",
+            quoted(view.text(justification), room, "(nothing)")
+        )));
+        blocks.push(section(&skipped()));
+    }
+    blocks
+}
+
+/// What a hotfix skips, under its three headings.
+pub(crate) fn skipped() -> String {
+    let list = |reason: SkipReason| {
+        let rules: Vec<String> = skipped_by_emergency()
+            .into_iter()
+            .filter(|(of, _)| *of == reason)
+            .map(|(_, rule)| format!("{} (`{}`)", rule.summary(), rule.id()))
+            .collect();
+        rules.join("; ")
+    };
+    format!(
+        "*Skipped because the procedure says so (3.4):* {}.\n*Because it is same or next day (4.1):* {}.\n*By our reading, owed by the next working day 17:00:* {}.",
+        list(SkipReason::Procedure),
+        list(SkipReason::SameDay),
+        list(SkipReason::OurReading)
+    )
+}
+
+/// Met, owed and unmet gates, what holds the start first.
+fn checklist(view: &View<'_>) -> String {
+    let words = Words {
+        release: view.release,
+        names: view.names,
+        texts: view.texts,
+    };
+    let met = view.gates.iter().filter(|gate| gate.state == GateState::Met).count();
+    let mut gates: Vec<_> = view.gates.iter().collect();
+    gates.sort_by_key(|gate| (!gate.holds_start(), gate.state == GateState::Met));
+    let lines: Vec<String> = gates.iter().map(|gate| gates::line(gate, &words)).collect();
+    if lines.is_empty() {
+        return "*Checklist* not judged yet".to_owned();
+    }
+    format!("*Checklist:* {met} of {} met\n{}", view.gates.len(), lines.join("\n"))
+}
+
+/// What is owed, by whom, until when.
+pub(crate) fn debts(view: &View<'_>) -> Option<String> {
+    let mut open: Vec<_> = view.release.open_debts().collect();
+    open.sort_by_key(|(rule, debt)| (debt.due_ms, *rule));
+    let (_, first) = open.first()?;
+    let mut groups: Vec<(i64, domain::role::Role, Vec<Rule>)> = Vec::new();
+    for (rule, debt) in &open {
+        match groups
+            .iter_mut()
+            .find(|(due_ms, role, _)| *due_ms == debt.due_ms && *role == debt.owed_by)
+        {
+            Some((_, _, rules)) => rules.push(*rule),
+            None => groups.push((debt.due_ms, debt.owed_by, vec![*rule])),
+        }
+    }
+    let lines: Vec<String> = groups
+        .into_iter()
+        .map(|(due_ms, role, rules)| {
+            let overdue = if due_ms < view.now_ms { " *OVERDUE*" } else { "" };
+            let rules = some_of(rules.iter().map(|rule| format!("`{}`", rule.id())), 20);
+            format!("By {}{overdue}, {}: {rules}", view.when(due_ms), role.title())
+        })
+        .collect();
+    let title = format!(
+        "*Owed:* {}, first due {}",
+        count(open.len(), "thing"),
+        view.when(first.due_ms)
+    );
+    Some(format!("{title}\n{}", lines.join("\n")))
+}
+
+/// The last attempts.
+fn attempts(view: &View<'_>) -> Option<String> {
+    let attempts = &view.release.attempts;
+    let earlier = attempts.len().saturating_sub(4);
+    let mut lines: Vec<String> = attempts
+        .iter()
+        .skip(earlier)
+        .map(|attempt| attempt_line(view, attempt))
+        .collect();
+    if earlier > 0 {
+        lines.insert(
+            0,
+            format!(
+                "… ({earlier} earlier; `/release audit {}` lists them)",
+                view.release.key
+            ),
+        );
+    }
+    (!lines.is_empty()).then(|| format!("*Attempts*\n{}", lines.join("\n")))
+}
+
+fn attempt_line(view: &View<'_>, attempt: &Attempt) -> String {
+    let state = match attempt.state {
+        AttemptState::Queued => "requested, not started".to_owned(),
+        AttemptState::Starting => "starting".to_owned(),
+        AttemptState::Running => "running".to_owned(),
+        AttemptState::Interrupted => "outcome unknown".to_owned(),
+        AttemptState::Ended(result) => state::result_words(attempt, result),
+    };
+    let at = view.when(attempt.ended_ms.or(attempt.starting_ms).unwrap_or(attempt.requested_ms));
+    let flagged = match attempt.unconfirmed.len() {
+        0 => String::new(),
+        _ => format!(
+            "; started while Slack could not confirm the role of {}",
+            view.names.mentions(&attempt.unconfirmed, "and")
+        ),
+    };
+    let notice = match &attempt.notice {
+        None => String::new(),
+        Some(notice) => match (notice.posted_ms, &notice.breached) {
+            (Some(at_ms), None) => format!("; notice in #releases {}", view.when(at_ms)),
+            (Some(at_ms), Some(_)) => format!(
+                "; notice in #releases late, {}: breach of `emergency.notice` recorded",
+                view.when(at_ms)
+            ),
+            (None, Some(_)) => "; no notice in #releases: breach of `emergency.notice` recorded".to_owned(),
+            (None, None) => format!(
+                "; notice in #releases not confirmed yet, due {}",
+                view.when(notice.started_ms + view.policy.notice_breach_after_ms)
+            ),
+        },
+    };
+    format!("{}: {state}, {at}{flagged}{notice}", attempt.number)
+}
+
+fn footnote(view: &View<'_>) -> String {
+    let release = view.release;
+    let mut notes = vec![format!("What holds it, in ten lines: `/release why {}`", release.key)];
+    if view.dead_jobs > 0 {
+        notes.push(format!(
+            "{} of this release gave up, so something here may be late: an admin looks with `countersign jobs list`",
+            count(view.dead_jobs, "job")
+        ));
+    }
+    if !view.can_have_buttons {
+        notes.push(format!(
+            "No buttons here, because this channel is shared with people outside: use `/release approve {}` and the like",
+            release.key
+        ));
+    }
+    notes.join(" · ")
+}
+
+/// The buttons that the status allows. Who may press them is looked up at the click.
+fn buttons(view: &View<'_>) -> Vec<Button> {
+    let release = view.release;
+    let button = |action, label: &str| {
+        let reader_label = format!("{} {}, {}", label.trim_end_matches('…'), release.key, view.what());
+        Button::new(action, label, &reader_label, ButtonValue::on(release))
+    };
+    let approve = || button(ActionId::Approve, "Approve").primary();
+    let reject = || button(ActionId::Reject, "Reject…").danger();
+    let edit = || (!release.kind.is_emergency()).then(|| button(ActionId::EditPlan, "Edit plan…"));
+    let cancel = || button(ActionId::Cancel, "Cancel…");
+    let why = || button(ActionId::Why, "Why not now?");
+    let mut row = match release.status {
+        Status::Drafted => vec![why(), cancel()],
+        Status::Asking => vec![approve(), reject(), why(), cancel()],
+        Status::Approved => {
+            let needs_signing = view.holding().iter().any(|gate| gate.is_of_approval());
+            let first = if needs_signing { approve() } else { deploy(view) };
+            vec![
+                first,
+                reject(),
+                button(ActionId::Withdraw, "Withdraw…"),
+                why(),
+                cancel(),
+            ]
+        }
+        Status::Queued => vec![stop(view), button(ActionId::Withdraw, "Withdraw…")],
+        Status::Deploying => vec![stop(view)],
+        Status::Interrupted => settle(view),
+        Status::Rejected => vec![approve(), why(), cancel()],
+        Status::Released if owes_sign_off(release) => vec![approve()],
+        Status::Released | Status::Cancelled => Vec::new(),
+    };
+    if matches!(
+        release.status,
+        Status::Drafted | Status::Asking | Status::Approved | Status::Rejected
+    ) {
+        let at = row.len().saturating_sub(1);
+        if let Some(edit) = edit() {
+            row.insert(at, edit);
+        }
+    }
+    row
+}
+
+fn owes_sign_off(release: &Release) -> bool {
+    release.open_debts().any(|(rule, _)| rule == Rule::SignoffTechLead)
+}
+
+fn deploy(view: &View<'_>) -> Button {
+    let release = view.release;
+    let label = format!("Deploy {} {} to {} now", release.key, view.what(), release.environment);
+    Button::new(ActionId::Deploy, "Deploy", &label, ButtonValue::on(release))
+        .primary()
+        .confirm(
+            "Deploy now?",
+            &format!(
+                "{} goes to {} now, if every gate holds at that moment.",
+                view.what(),
+                release.environment
+            ),
+            "Deploy",
+        )
+}
+
+fn stop(view: &View<'_>) -> Button {
+    let release = view.release;
+    let mut value = ButtonValue::on(release);
+    value.attempt = release.live_attempt().map(|attempt| attempt.number);
+    let label = format!("Stop the deployment of {} {}", release.key, view.what());
+    Button::new(ActionId::Stop, "Stop", &label, value).danger().confirm(
+        "Stop the deployment?",
+        &format!(
+            "The deployment of {} to {} is ended where it stands. What it has done so far stays done.",
+            view.what(),
+            release.environment
+        ),
+        "Stop it",
+    )
+}
+
+fn settle(view: &View<'_>) -> Vec<Button> {
+    let release = view.release;
+    let Some(attempt) = release.live_attempt() else {
+        return Vec::new();
+    };
+    SettlementChoice::ALL
+        .into_iter()
+        .map(|choice| {
+            let (label, follows) = match choice {
+                SettlementChoice::Finished => (
+                    "It finished",
+                    format!("{} counts as released, and the environment is free again.", view.what()),
+                ),
+                SettlementChoice::Failed => (
+                    "It failed",
+                    "The attempt counts as failed, and the environment is free again.".to_owned(),
+                ),
+                SettlementChoice::NewAttempt => (
+                    "New attempt",
+                    "The attempt counts as failed; every gate is judged, and if all hold, a new attempt starts."
+                        .to_owned(),
+                ),
+            };
+            let reader_label = format!("{} {}: {label}", release.key, view.what());
+            let value = ButtonValue::on(release).of_attempt(attempt.number);
+            Button::new(ActionId::Settle(choice), label, &reader_label, value).confirm(
+                &format!("Attempt {} of {}", attempt.number, release.key),
+                &format!("Once two people say so: {follows}"),
+                label,
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,26 @@
+//! Everything that people read and type in Slack: requests are verified and parsed, and states are rendered as cards,
+//! questions, forms and answers. Pure functions of data, but for the client that talks to Slack.
+
+pub mod blocks;
+pub mod buttons;
+pub mod cards;
+pub mod client;
+pub mod form;
+pub mod gates;
+pub mod mail;
+pub mod markup;
+pub mod modals;
+pub mod nearest;
+pub mod parse;
+pub mod payload;
+pub mod question;
+pub mod releases;
+pub mod reply_url;
+pub mod state;
+pub mod story;
+pub mod texts;
+pub mod time;
+pub mod tokens;
+pub mod verbs;
+pub mod verify;
+pub mod view;

@@ -1,0 +1,411 @@
+//! Where a release stands, in words: the short form of headlines, and what is waited for, for whom, until when, and what
+//! happens if nobody does.
+
+use crate::slack::gates::{self, Words};
+use crate::slack::markup::{count, foreign_line, joined};
+use crate::slack::time::span;
+use crate::slack::view::View;
+use domain::event::SourceProblem;
+use domain::release::{Attempt, AttemptResult, AttemptState, NotStarted, Release, SettlementChoice, Status};
+use domain::role::Role;
+use domain::rule::Rule;
+use domain::rules::gates::{Detail, Gate, GateState};
+use domain::rules::sign_off::{roles_of, rule_of};
+
+/// The kind as people say it.
+pub fn kind_word(release: &Release) -> &'static str {
+    if release.kind.is_emergency() {
+        "HOTFIX"
+    } else {
+        release.kind.key()
+    }
+}
+
+/// The status in capitals, from the release alone.
+pub fn status_words(release: &Release) -> String {
+    match release.status {
+        Status::Drafted if !release.kind.is_emergency() && release.owner.is_none() => "DRAFT".to_owned(),
+        Status::Drafted => match release.source_problem {
+            None => "READING THE TAG".to_owned(),
+            Some(SourceProblem::TagMissing) => "WAITING FOR THE TAG".to_owned(),
+            Some(SourceProblem::GitSilent | SourceProblem::NoRepository) => "WAITING FOR THE COMMIT".to_owned(),
+            Some(SourceProblem::ScriptMissing) => "WAITING FOR THE SCRIPT".to_owned(),
+        },
+        Status::Asking => {
+            let open = roles_of(release.kind)
+                .iter()
+                .filter(|role| !release.sign_offs.contains_key(role))
+                .count();
+            if open == 0 {
+                "WAITING".to_owned()
+            } else {
+                format!("WAITING FOR {}", count(open, "SIGN-OFF").to_uppercase())
+            }
+        }
+        Status::Approved => match last_result(release) {
+            None => "APPROVED".to_owned(),
+            Some(result) => format!("APPROVED, LAST ATTEMPT {}", result_word(result).to_uppercase()),
+        },
+        Status::Queued => "ABOUT TO DEPLOY".to_owned(),
+        Status::Deploying if release.live_attempt().is_some_and(|attempt| attempt.stop_by.is_some()) => {
+            "STOPPING".to_owned()
+        }
+        Status::Deploying => "DEPLOYING".to_owned(),
+        Status::Interrupted => "OUTCOME UNKNOWN, TWO PEOPLE DECIDE".to_owned(),
+        Status::Released => match release.open_debts().count() {
+            0 => "RELEASED".to_owned(),
+            owed => format!("RELEASED, {owed} OWED"),
+        },
+        Status::Rejected => {
+            let by: Vec<String> = release
+                .rejections
+                .keys()
+                .map(|role| role.title().to_uppercase())
+                .collect();
+            if by.is_empty() {
+                "REJECTED".to_owned()
+            } else {
+                format!("REJECTED BY {}", joined(&by, "AND"))
+            }
+        }
+        Status::Cancelled => "CANCELLED".to_owned(),
+    }
+}
+
+/// The status of a card, which knows its gates: an approval whose sign-offs no longer count is none.
+pub fn card_status(view: &View<'_>) -> String {
+    let gone = view
+        .gates
+        .iter()
+        .filter(|gate| gate.holds_start() && gate.state == GateState::Stale)
+        .count();
+    match view.release.status {
+        Status::Approved if gone > 0 => format!(
+            "{} NO LONGER COUNT{}",
+            count(gone, "SIGN-OFF").to_uppercase(),
+            if gone == 1 { "S" } else { "" }
+        ),
+        _ => status_words(view.release),
+    }
+}
+
+fn last_result(release: &Release) -> Option<AttemptResult> {
+    match release.attempts.last()?.state {
+        AttemptState::Ended(result) => Some(result),
+        _ => None,
+    }
+}
+
+/// How an attempt ended, in a word.
+pub fn result_word(result: AttemptResult) -> &'static str {
+    match result {
+        AttemptResult::Succeeded => "succeeded",
+        AttemptResult::Failed(_) => "failed",
+        AttemptResult::TimedOut => "timed out",
+        AttemptResult::Cancelled => "was stopped",
+        AttemptResult::NotStarted(_) => "did not start",
+    }
+}
+
+/// How an attempt ended, and by what.
+pub fn result_words(attempt: &Attempt, result: AttemptResult) -> String {
+    let settled = match attempt.settlements.len() {
+        0 | 1 => "",
+        _ => ", as two people said",
+    };
+    match result {
+        AttemptResult::Succeeded => format!("succeeded{settled}"),
+        AttemptResult::Failed(_) if !settled.is_empty() => format!("failed or was given up{settled}"),
+        AttemptResult::Failed(code) if code < 0 => format!("failed: ended by signal {}", code.unsigned_abs()),
+        AttemptResult::Failed(code) => format!("failed with exit code {code}"),
+        AttemptResult::TimedOut => "timed out and was ended".to_owned(),
+        AttemptResult::Cancelled => "was stopped".to_owned(),
+        AttemptResult::NotStarted(why) => format!("did not start: {}", not_started(why)),
+    }
+}
+
+/// Why nothing ran.
+pub fn not_started(why: NotStarted) -> &'static str {
+    match why {
+        NotStarted::GateUnmet => "a gate did not hold any more",
+        NotStarted::TagMoved => "the tag has moved, or Git could not say where it points",
+        NotStarted::ScriptChanged => "the deployment script or its configuration has changed",
+        NotStarted::CouldNotSpawn => "the script could not be started",
+        NotStarted::CalledOff => "it was called off first",
+    }
+}
+
+/// What two people may say of an interrupted attempt.
+pub fn settlement(choice: SettlementChoice) -> &'static str {
+    match choice {
+        SettlementChoice::Finished => "it finished",
+        SettlementChoice::Failed => "it failed",
+        SettlementChoice::NewAttempt => "try again as a new attempt",
+    }
+}
+
+/// What is waited for, for whom, until when, and what happens if nobody does.
+pub fn now(view: &View<'_>) -> String {
+    let release = view.release;
+    match release.status {
+        Status::Drafted => drafted(view),
+        Status::Asking => asking(view),
+        Status::Approved => approved(view),
+        Status::Queued => queued(view),
+        Status::Deploying => deploying(view),
+        Status::Interrupted => interrupted(view),
+        Status::Released => released(view),
+        Status::Rejected => rejected(view),
+        Status::Cancelled => {
+            "It will not happen, and nothing is asked of anybody. The thread says who cancelled it, when and why."
+                .to_owned()
+        }
+    }
+}
+
+fn words<'a>(view: &View<'a>) -> Words<'a> {
+    Words {
+        release: view.release,
+        names: view.names,
+        texts: view.texts,
+    }
+}
+
+fn drafted(view: &View<'_>) -> String {
+    let release = view.release;
+    if !release.kind.is_emergency() && release.owner.is_none() {
+        return format!(
+            "A draft by {}. A release manager takes it over with *Edit plan…* and saves it. Until then nobody is asked and nothing starts.",
+            view.names.mention(&release.requester)
+        );
+    }
+    match release.source_problem {
+        Some(problem) => format!(
+            "Nobody is asked yet: {}. Until then nothing starts.",
+            gates::source_problem(problem, release)
+        ),
+        None => format!(
+            "Countersign is reading the tag {} and the deployment script; then the signers are asked.",
+            release.version.tag()
+        ),
+    }
+}
+
+/// Whoever has not signed yet, one line each.
+fn asking(view: &View<'_>) -> String {
+    let release = view.release;
+    let open: Vec<&Gate> = view
+        .holding()
+        .into_iter()
+        .filter(|gate| gate.rule.id().starts_with("signoff."))
+        .collect();
+    let mut lines: Vec<String> = open.iter().map(|gate| waits_for(gate, view)).collect();
+    if lines.is_empty() {
+        let other: Vec<String> = view
+            .holding()
+            .iter()
+            .map(|gate| gates::sentence(gate, &words(view)))
+            .collect();
+        lines.push(format!("Waiting: {}.", joined(&other, "and")));
+    }
+    lines.push(match &release.plan {
+        Some(plan) => format!(
+            "If it isn't signed by {}, it does not start.",
+            view.when(plan.start_ms + plan.length_ms)
+        ),
+        None => "Nothing starts without the CTO's sign-off.".to_owned(),
+    });
+    lines.join("\n")
+}
+
+fn waits_for(gate: &Gate, view: &View<'_>) -> String {
+    let role = gate.roles.first().copied().unwrap_or(Role::Cto);
+    if !matches!(gate.detail, Detail::Waiting) {
+        return format!("*{}*: {}.", capital(role.title()), gates::sentence(gate, &words(view)));
+    }
+    let signers = view.names.mentions(view.signers(role), "or");
+    let mut line = format!("Waiting for {signers} ({}: {}).", role.title(), gates::signs(role));
+    if let (Role::TechLead, Some(next_ms)) = (role, gate.next_ms) {
+        let within = span(view.policy.tech_lead_within_ms);
+        line = format!(
+            "{line} Without an answer by {} it goes on without, and the sign-off is owed within {within} of the start.",
+            view.when(next_ms)
+        );
+    }
+    if role == Role::Cto
+        && let Some((people, at_ms)) = deputy(view)
+    {
+        line = format!(
+            "{line} Without an answer by {} {people} is asked too.",
+            view.when(at_ms)
+        );
+    }
+    line
+}
+
+/// The standing deputy who is asked next, and when.
+pub fn deputy(view: &View<'_>) -> Option<(String, i64)> {
+    let asked = view.release.asked.get(&Role::Cto)?;
+    let gate = view.gate(Rule::SignoffCto)?;
+    let others: Vec<_> = gate
+        .people
+        .iter()
+        .filter(|person| !asked.people.contains(person))
+        .collect();
+    let at_ms = asked.at_ms + view.policy.deputy_after_ms;
+    (!others.is_empty() && at_ms > view.now_ms).then(|| (view.names.mentions(others, "or"), at_ms))
+}
+
+fn approved(view: &View<'_>) -> String {
+    let release = view.release;
+    let gone: Vec<String> = view
+        .holding()
+        .into_iter()
+        .filter(|gate| gate.is_of_approval())
+        .map(|gate| {
+            format!(
+                "*{}* · `{}` · {}.",
+                gates::state_word(gate),
+                gate.rule.id(),
+                gates::sentence(gate, &words(view))
+            )
+        })
+        .collect();
+    if !gone.is_empty() {
+        return format!("{}\nUntil that is put right, it does not start.", gone.join("\n"));
+    }
+    let mut text = String::new();
+    if let (Some(attempt), Some(result)) = (release.attempts.last(), last_result(release)) {
+        text = format!("Attempt {} {}. ", attempt.number, result_words(attempt, result));
+    }
+    let held = view.gate(Rule::DeployExclusive).filter(|gate| gate.holds_start());
+    if let Some(gate) = held {
+        text = format!("{text}First {}. ", gates::sentence(gate, &words(view)));
+    }
+    let by = format!(
+        "A deployment engineer starts it with *Deploy* or `/release deploy {}`",
+        release.key
+    );
+    match &release.plan {
+        Some(plan) => {
+            let start = if view.now_ms < plan.start_ms {
+                format!(", not before {}", view.when(plan.start_ms))
+            } else {
+                String::new()
+            };
+            format!(
+                "{text}Every sign-off is there. {by}{start}. If nobody does, it does not start; the sign-offs end {}.",
+                view.when(sign_offs_end(view))
+            )
+        }
+        None => format!(
+            "{text}Every sign-off is there. {by}. If nobody does, it does not start; the sign-offs end {}.",
+            view.when(sign_offs_end(view))
+        ),
+    }
+}
+
+/// When the first of the sign-offs stops counting.
+fn sign_offs_end(view: &View<'_>) -> i64 {
+    let ends = view.gates.iter().filter_map(|gate| match gate.detail {
+        Detail::SignedBy { until_ms, .. } => Some(until_ms),
+        _ => None,
+    });
+    let slot = view.release.plan.as_ref().map(|plan| plan.start_ms + plan.length_ms);
+    ends.chain(slot).min().unwrap_or(view.now_ms)
+}
+
+fn queued(view: &View<'_>) -> String {
+    let Some(attempt) = view.release.live_attempt() else {
+        return "A deployment is about to start.".to_owned();
+    };
+    let by = match &attempt.by {
+        Some(person) => format!("{} asked for it", view.names.mention(person)),
+        None => "The last sign-off asked for it".to_owned(),
+    };
+    format!(
+        "{by} {}. Every gate is judged once more, then the script starts. *Stop* or a withdrawn sign-off still prevents it.",
+        view.when(attempt.requested_ms)
+    )
+}
+
+fn deploying(view: &View<'_>) -> String {
+    let Some(attempt) = view.release.live_attempt() else {
+        return "A deployment is running.".to_owned();
+    };
+    let since = attempt
+        .starting_ms
+        .map_or_else(String::new, |at_ms| format!(" since {}", view.when(at_ms)));
+    let host = attempt
+        .host
+        .as_deref()
+        .map_or_else(String::new, |host| format!(" on {}", foreign_line(host, 60)));
+    let engineer = attempt
+        .engineer
+        .as_ref()
+        .map_or_else(|| "nobody yet".to_owned(), |person| view.names.mention(person));
+    let stop = match &attempt.stop_by {
+        Some(person) => format!(
+            "\n{} asked to stop it; the script is being ended.",
+            view.names.mention(person)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "Attempt {} is running{since}{host}. Deployment engineer: {engineer}.{stop}\nIt ends by itself or at its time-out; the result follows here, in the thread and in #releases.",
+        attempt.number
+    )
+}
+
+fn interrupted(view: &View<'_>) -> String {
+    let Some(attempt) = view.release.live_attempt() else {
+        return "Nobody knows how the last attempt went.".to_owned();
+    };
+    let said: Vec<String> = attempt
+        .settlements
+        .iter()
+        .map(|(person, choice)| format!("{} says: {}", view.names.mention(person), settlement(*choice)))
+        .collect();
+    let so_far = if said.is_empty() {
+        "Nobody has said anything yet.".to_owned()
+    } else {
+        format!("So far {}.", joined(&said, "and"))
+    };
+    format!(
+        "Nobody knows how attempt {} went: its host was lost before it could say. Look at {} of {}, then say below how it went. Two people of deployment engineer, release manager and tech lead must say the same. {so_far}\nIf nobody does, {} stays locked and nothing is deployed there.",
+        attempt.number, view.release.environment, view.release.service, view.release.environment
+    )
+}
+
+fn released(view: &View<'_>) -> String {
+    let release = view.release;
+    let at = release.attempts.last().and_then(|attempt| attempt.ended_ms);
+    let since = at.map_or_else(String::new, |at_ms| format!(" since {}", view.when(at_ms)));
+    let owed = match release.open_debts().count() {
+        0 => " Nothing is owed.".to_owned(),
+        owed => format!(" {} still owed; see below.", count(owed, "thing")),
+    };
+    format!("{} is in {}{since}.{owed}", view.what(), release.environment)
+}
+
+fn rejected(view: &View<'_>) -> String {
+    let lines: Vec<String> = view
+        .release
+        .rejections
+        .keys()
+        .map(|role| {
+            let gate = view.gate(rule_of(*role));
+            let sentence = gate.map_or_else(|| "said no".to_owned(), |gate| gates::sentence(gate, &words(view)));
+            format!("*{}*: {sentence}.", capital(role.title()))
+        })
+        .collect();
+    format!("{}\nIf nobody lifts it, it does not start.", lines.join("\n"))
+}
+
+/// With a capital first letter.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,234 @@
+//! What was asked to be read: where releases stand, what holds one, and what is on the record.
+
+use crate::slack::blocks::{Rendered, context, header, message, section};
+use crate::slack::cards::debts;
+use crate::slack::gates::{self, Words};
+use crate::slack::markup::count;
+use crate::slack::state::{capital, card_status, kind_word, now, status_words};
+use crate::slack::story::sentence;
+use crate::slack::time::when;
+use crate::slack::view::{Names, View, what};
+use domain::command::Actor;
+use domain::event::Event;
+use domain::ids::{Millis, ServiceName};
+use domain::release::{Release, Status};
+use domain::role::Role;
+
+/// `/release status KEY`.
+pub fn status(view: &View<'_>) -> Rendered {
+    let release = view.release;
+    let status = card_status(view);
+    let now = now(view);
+    let text = format!(
+        "{} {} ({}) is {}. {now}",
+        release.key,
+        view.what(),
+        kind_word(release),
+        status.to_lowercase()
+    );
+    message(&text, view.version, |_| {
+        let mut blocks = vec![
+            header(&format!(
+                "{} · {} · {} · {status}",
+                release.key,
+                view.what(),
+                kind_word(release)
+            )),
+            section(&now),
+        ];
+        blocks.extend(debts(view).map(|text| section(&text)));
+        blocks.push(context(&stuck(
+            view.dead_jobs,
+            &format!("`/release why {0}` · `/release audit {0}`", release.key),
+        )));
+        blocks
+    })
+}
+
+fn stuck(dead_jobs: usize, otherwise: &str) -> String {
+    if dead_jobs == 0 {
+        return otherwise.to_owned();
+    }
+    format!(
+        "{} gave up, so something may be late: an admin looks with `countersign jobs list` · {otherwise}",
+        capital(&count(dead_jobs, "job"))
+    )
+}
+
+/// `/release status` and `/release list`: the open releases, or those of one service.
+pub fn list(
+    releases: &[&Release],
+    service: Option<&ServiceName>,
+    services: &[ServiceName],
+    dead_jobs: usize,
+) -> Rendered {
+    let of = service.map_or_else(String::new, |service| format!(" of {service}"));
+    let open: Vec<&&Release> = releases
+        .iter()
+        .filter(|release| !matches!(release.status, Status::Released | Status::Cancelled))
+        .collect();
+    let text = match open.len() {
+        0 => format!("No release{of} is planned or under way."),
+        number => format!("{}{of} planned or under way.", capital(&count(number, "release"))),
+    };
+    let mut sorted: Vec<&Release> = releases.to_vec();
+    sorted.sort_by_key(|release| {
+        let is_over = matches!(release.status, Status::Released | Status::Cancelled);
+        (
+            is_over,
+            release.plan.as_ref().map_or(release.proposed_ms, |plan| plan.start_ms),
+            release.key.clone(),
+        )
+    });
+    message(&text, 0, |_| {
+        let mut blocks = vec![section(&format!("*{text}*"))];
+        let lines: Vec<String> = sorted.iter().take(20).map(|release| list_line(release)).collect();
+        blocks.extend(lines.chunks(5).map(|lines| section(&lines.join("\n"))));
+        let more = sorted.len().saturating_sub(20);
+        let more = if more > 0 {
+            format!("… ({more} more; `/release list SERVICE` narrows it) · ")
+        } else {
+            String::new()
+        };
+        let names: Vec<&str> = services.iter().take(30).map(ServiceName::as_str).collect();
+        let names = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" · services: {}", names.join(", "))
+        };
+        blocks.push(context(&stuck(
+            dead_jobs,
+            &format!("{more}one of them: `/release status KEY`{names}"),
+        )));
+        blocks
+    })
+}
+
+fn list_line(release: &Release) -> String {
+    let start = match &release.plan {
+        Some(plan) => format!("start {}", when(plan.start_ms, &release.time_zone)),
+        None => format!("asked for {}", when(release.proposed_ms, &release.time_zone)),
+    };
+    format!(
+        "*{}* · {} · {} · {} · {start}",
+        release.key,
+        what(release),
+        kind_word(release),
+        status_words(release)
+    )
+}
+
+/// `/release why KEY`: what holds the start, on ten lines of a phone.
+pub fn why(view: &View<'_>) -> Rendered {
+    let release = view.release;
+    let words = Words {
+        release,
+        names: view.names,
+        texts: view.texts,
+    };
+    let holding = view.holding();
+    let title = format!("{} {}", release.key, view.what());
+    let is_over = matches!(
+        release.status,
+        Status::Released | Status::Cancelled | Status::Deploying | Status::Interrupted | Status::Queued
+    );
+    if is_over || holding.is_empty() {
+        let text = match (is_over, release.kind.is_emergency()) {
+            (true, _) => format!("{title} is {}. {}", card_status(view).to_lowercase(), now(view)),
+            (false, true) => format!(
+                "Nothing holds {title}: it starts by itself, or by `/release deploy {}`.",
+                release.key
+            ),
+            (false, false) => format!(
+                "Nothing holds {title}: a {} starts it with `/release deploy {}`. If nobody does, it does not start.",
+                Role::DeploymentEngineer.title(),
+                release.key
+            ),
+        };
+        return message(&text, view.version, |_| vec![section(&text)]);
+    }
+    let things = count(holding.len(), "thing");
+    let verb = if holding.len() == 1 { "holds" } else { "hold" };
+    let text = format!(
+        "{title} can't start yet: {things} {verb} it. First: {}.",
+        gates::sentence(holding[0], &words)
+    );
+    let mut lines = vec![format!("*{title} can't start yet: {things} {verb} it.*")];
+    for (at, gate) in holding.iter().take(6).enumerate() {
+        lines.push(format!(
+            "{}. {}: {}.",
+            at + 1,
+            gates::rule_ref(gate.rule),
+            gates::sentence(gate, &words)
+        ));
+    }
+    if holding.len() > 6 {
+        lines.push(format!("… ({} more; the card lists them)", holding.len() - 6));
+    }
+    lines.push(until(view));
+    message(&text, view.version, |_| vec![section(&lines.join("\n"))])
+}
+
+fn until(view: &View<'_>) -> String {
+    let met = view.gates.iter().filter(|gate| !gate.holds_start()).count();
+    let earliest = view.holding().iter().filter_map(|gate| gate.next_ms).max();
+    let earliest = earliest.map_or_else(String::new, |at_ms| {
+        format!(" At the earliest it can start {}.", view.when(at_ms))
+    });
+    let end = view.release.plan.as_ref().map_or_else(String::new, |plan| {
+        format!(
+            " If that isn't settled by {}, it does not start.",
+            view.when(plan.start_ms + plan.length_ms)
+        )
+    });
+    format!("Everything else ({met}) holds.{earliest}{end}")
+}
+
+/// One entry of the log, as `/release audit` shows it.
+#[derive(Debug, Clone)]
+pub struct AuditLine<'a> {
+    /// Its position in the chain.
+    pub position: u64,
+    /// When.
+    pub at_ms: Millis,
+    /// Who.
+    pub actor: &'a Actor,
+    /// What.
+    pub event: &'a Event,
+}
+
+/// `/release audit KEY`: the last entries, newest last; `total` counts all of them and `head` is the hash of the last.
+pub fn audit(release: &Release, names: Names<'_>, entries: &[AuditLine<'_>], total: usize, head: &str) -> Rendered {
+    let text = format!(
+        "{} {}: {} on the record.",
+        release.key,
+        what(release),
+        count(total, "entry").replace("entrys", "entries")
+    );
+    let shown = &entries[entries.len().saturating_sub(20)..];
+    let lines: Vec<String> = shown
+        .iter()
+        .map(|entry| {
+            let at = when(entry.at_ms, &release.time_zone);
+            format!(
+                "{} · {at} · {}",
+                entry.position,
+                sentence(entry.event, entry.actor, release, names)
+            )
+        })
+        .collect();
+    let earlier = total.saturating_sub(shown.len());
+    message(&text, 0, |_| {
+        let mut blocks = vec![section(&format!("*{text}*"))];
+        if earlier > 0 {
+            blocks.push(context(&format!("… ({earlier} earlier)")));
+        }
+        blocks.extend(lines.chunks(5).map(|lines| section(&lines.join("\n"))));
+        let head = head.get(..12).unwrap_or(head);
+        blocks.push(context(&format!(
+            "Last hash {}. All of it, checked: `countersign audit verify`, `countersign audit export`",
+            crate::slack::markup::foreign_line(head, 40)
+        )));
+        blocks
+    })
+}
