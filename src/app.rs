@@ -1,7 +1,7 @@
 //! The composition root: the only place that builds store, adapters and clock together, and takes them down again.
 
 use crate::clock::Clock;
-use crate::config::{self, Config, Database};
+use crate::config::{self, Config, Database, StorePlace};
 use crate::control;
 use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
@@ -188,7 +188,15 @@ async fn listen(
 async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<Store> {
     let (now, wall) = (clock.clone(), Clock::default());
     let options = Options { clock: Arc::new(move || now.now_ms()), wall: Arc::new(move || wall.now_ms()) };
-    Ok(Store::open(&config.store.url(), options).await?)
+    Ok(Store::open(&database_url(&config.store), options).await?)
+}
+
+/// The database's address as the store takes it.
+pub fn database_url(place: &StorePlace) -> String {
+    match &place.database {
+        Database::Sqlite { path } => format!("sqlite:{}", path.display()),
+        Database::Postgres { url } => url.expose().to_owned(),
+    }
 }
 
 /// The folder for spools and the host's id, its owner's alone.

@@ -3,18 +3,18 @@
 
 use crate::handle::Handler;
 use crate::store::JobFilter;
-use anyhow::Context as _;
 use domain::effects::Job;
 use prometheus::{Encoder as _, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeSet;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-/// Starts structured logs on standard error: JSON lines, or plain text for a terminal. `filter` is `RUST_LOG`'s syntax.
+/// Starts structured logs on standard error: JSON lines, or plain text for a terminal. `RUST_LOG` says how much.
 ///
 /// # Errors
-/// When `filter` can't be read or logs were started before.
-pub fn start_logs(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).context("RUST_LOG")?;
+/// When logs were started before.
+pub fn start_logs(json: bool) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if json { logs.json().try_init() } else { logs.with_ansi(false).try_init() };
     started.map_err(|error| anyhow::anyhow!("{error}"))

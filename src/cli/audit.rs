@@ -1,7 +1,8 @@
 //! `countersign audit verify|export|replay`: reads the log beside a running bot. Exit code 0 means intact, 2 means broken,
 //! 1 that it could not be read.
 
-use crate::config::Config;
+use crate::app::database_url;
+use crate::config::StorePlace;
 use crate::handle::{replay, replay_service};
 use crate::store::{Options, StateRow, Store};
 use anyhow::Context as _;
@@ -32,8 +33,8 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
-    let config = Config::from_process()?;
-    let store = Store::open_read_only(config.database_url.expose(), Options::default()).await?;
+    let url = database_url(&StorePlace::from_process()?);
+    let store = Store::open_read_only(&url, Options::default()).await?;
     match verb {
         Verb::Verify => verify(&store).await,
         Verb::Export { output } => export(&store, output).await,

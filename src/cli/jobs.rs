@@ -1,7 +1,8 @@
 //! `countersign jobs list|retry|drop`: looks after the queue. On SQLite writing goes through the running bot's control
 //! socket, because only one process may write to the file.
 
-use crate::config::Config;
+use crate::app::database_url;
+use crate::config::StorePlace;
 use crate::control;
 use crate::store::{JobFilter, OpenError, Options, Store};
 use clap::Subcommand;
@@ -34,15 +35,15 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
-    let config = Config::from_process()?;
-    let url = config.database_url.expose();
+    let place = StorePlace::from_process()?;
+    let url = database_url(&place);
     match verb {
         Verb::List { release, dead } => {
-            let store = Store::open_read_only(url, Options::default()).await?;
+            let store = Store::open_read_only(&url, Options::default()).await?;
             list(&store, release, dead).await
         }
-        Verb::Retry { id } => change(url, &config, control::Request::Retry { id }).await,
-        Verb::Drop { id } => change(url, &config, control::Request::Drop { id }).await,
+        Verb::Retry { id } => change(&url, &place, control::Request::Retry { id }).await,
+        Verb::Drop { id } => change(&url, &place, control::Request::Drop { id }).await,
     }
 }
 
@@ -66,7 +67,7 @@ async fn list(store: &Store, release: Option<String>, dead: bool) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-async fn change(url: &str, config: &Config, request: control::Request) -> anyhow::Result<ExitCode> {
+async fn change(url: &str, place: &StorePlace, request: control::Request) -> anyhow::Result<ExitCode> {
     let found = match Store::open(url, Options::default()).await {
         Ok(store) => {
             let found = control::apply(&store, &request).await?;
@@ -74,7 +75,7 @@ async fn change(url: &str, config: &Config, request: control::Request) -> anyhow
             found
         }
         // A running bot holds the file: it does it for us.
-        Err(OpenError::Locked { .. }) => control::ask(&config.data_directory, &request).await?,
+        Err(OpenError::Locked { .. }) => control::ask(&place.data, &request).await?,
         Err(error) => return Err(error.into()),
     };
     super::say(if found { "done" } else { "there is no such job in a state that allows it" });

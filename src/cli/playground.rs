@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    crate::telemetry::start_logs("warn", false)?;
+    crate::telemetry::start_logs(false)?;
     let handle = playground::start(Options {
         address: arguments.listen,
         bot_urls: vec![arguments.bot],

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, warnings) = Config::from_process()?;
-    telemetry::start_logs(&config.log_filter, !std::io::IsTerminal::is_terminal(&std::io::stderr()))?;
+    telemetry::start_logs(!std::io::IsTerminal::is_terminal(&std::io::stderr()))?;
     for warning in &warnings.0 {
         tracing::warn!("{warning}");
     }

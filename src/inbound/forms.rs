@@ -122,7 +122,7 @@ impl Inbound {
         if !self.handler.claim_request(asked.request.clone(), asked.deadline).await? {
             return Ok(Reply::Empty);
         }
-        match self.outside.slack.open_view(trigger, view, asked.deadline).await {
+        match self.outside.slack.open_view(trigger, view, asked.deadline.into_std()).await {
             Ok(()) => Ok(Reply::Empty),
             Err(failure) => {
                 tracing::warn!(%failure, "a form could not be opened");

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 
 /// Slack's history is searched from this long before the attempt whose outcome is unknown.
 const SEARCH_BEFORE_MS: i64 = 120_000;
-const SEARCH_PAGES_MAX: u32 = 10;
+const SEARCH_PAGES_MAX: usize = 10;
 
 /// Where a message goes.
 struct Place {

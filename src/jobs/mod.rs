@@ -8,7 +8,7 @@ mod run;
 mod view;
 
 pub use retry::{Ran, attempts_max};
-pub use run::{Deployments, Outside};
+pub use run::{Deployments, Outside, Script};
 
 use crate::fresh;
 use crate::handle::Handler;

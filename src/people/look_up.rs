@@ -49,7 +49,6 @@ impl KnownPeople {
         }
         let pairs: Vec<(&str, &str)> = unknown.iter().map(|user| (self.team.as_str(), user.as_str())).collect();
         let fresh: Vec<String> = unknown.iter().map(|_| fresh::person_id().to_string()).collect();
-        let fresh: Vec<&str> = fresh.iter().map(String::as_str).collect();
         let ids = self.store.person_ids(&pairs, &fresh).await?;
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() > REMEMBERED_MAX {

@@ -2,9 +2,11 @@
 //! with its age. What can't be read is missing, never guessed; no name, e-mail or text gives anybody a role.
 
 mod answers;
+mod look_up;
 mod members;
 mod standing;
 
+pub use look_up::KnownPeople;
 pub use members::{Member, Memberships, SlackUser};
 pub use standing::standing_of;
 

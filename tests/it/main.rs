@@ -9,5 +9,6 @@
 )]
 
 mod deploy;
+mod scenarios;
 mod store;
 mod support;

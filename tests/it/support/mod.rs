@@ -1,4 +1,5 @@
 //! What tests need around them.
 
+pub mod bot;
 pub mod database;
 pub mod postgres;

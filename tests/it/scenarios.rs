@@ -1,0 +1,41 @@
+//! The two stories of the procedure, and what must never happen in them, on both databases: *given this, when this person does
+//! this, then this.*
+
+mod hotfix;
+mod planned;
+
+macro_rules! on_both_databases {
+    ($($file:ident { $($name:ident)* })*) => {
+        mod sqlite {
+            $($(#[test]
+            fn $name() {
+                crate::support::bot::run(crate::support::database::Engine::Sqlite, super::$file::$name);
+            })*)*
+        }
+        mod postgres {
+            $($(#[test]
+            fn $name() {
+                crate::support::bot::run(crate::support::database::Engine::Postgres, super::$file::$name);
+            })*)*
+        }
+    };
+}
+
+on_both_databases! {
+    planned {
+        a_planned_release_from_plan_to_production
+        nobody_signs_their_own_release_and_guests_may_nothing
+        a_rejection_is_lifted_by_its_own_role
+        a_failing_script_leaves_the_release_approved_and_says_so
+        a_moved_tag_is_found_before_the_start
+        the_same_click_eleven_times_is_one_sign_off
+        what_people_type_is_read_kindly
+    }
+    hotfix {
+        one_click_of_the_cto_deploys_when_the_tech_lead_has_signed
+        an_unanswered_tech_lead_is_waited_for_fifteen_minutes
+        the_notice_ladder_with_slack_down_ends_in_a_recorded_breach
+        the_notice_is_posted_late_but_in_time_after_an_outage
+        a_bot_that_is_down_records_the_breach_when_it_is_back
+    }
+}

@@ -1,0 +1,144 @@
+//! A hotfix (clause 3.4), and the clock of its notice.
+
+use crate::support::bot::{CLEO, RELEASES, THEO, TINA, TestBot};
+use crate::support::database::Engine;
+use playground::Fault;
+
+const MINUTE_MS: u64 = 60_000;
+
+pub async fn one_click_of_the_cto_deploys_when_the_tech_lead_has_signed(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.asks_for_hotfix(THEO, "v1.4.1").await;
+    bot.becomes("HOTFIX-1", "asking").await;
+    bot.clicks_in_dm(TINA, "Approve").await;
+    bot.sees(&bot.slack.dm(CLEO), &["Deploy v1.4.1 now", "staging"]).await;
+    assert!(bot.clicks_in_dm(CLEO, "Deploy v1.4.1 now").await.ok());
+    bot.becomes("HOTFIX-1", "released").await;
+    assert_eq!(bot.starts("payments").len(), 1);
+    bot.sees(RELEASES, &["HOTFIX", "payments v1.4.1", "Card payments fail"]).await;
+    let release = bot
+        .wait("the notice to be read back", async || {
+            let release = bot.release("HOTFIX-1").await;
+            release.attempts[0].notice.as_ref().and_then(|notice| notice.posted_ms).map(|_| release.clone())
+        })
+        .await;
+    assert!(release.open_debts().count() > 5, "what was skipped is owed");
+    bot.finish().await;
+}
+
+pub async fn an_unanswered_tech_lead_is_waited_for_fifteen_minutes(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.asks_for_hotfix(THEO, "v1.4.1").await;
+    bot.becomes("HOTFIX-1", "asking").await;
+    bot.types(CLEO, "approve HOTFIX-1").await;
+    bot.wait("cleo's sign-off", async || (!bot.release("HOTFIX-1").await.sign_offs.is_empty()).then_some(())).await;
+    assert!(bot.starts("payments").is_empty());
+    bot.slack.advance(14 * MINUTE_MS).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert!(bot.starts("payments").is_empty(), "14 minutes are not 15");
+    bot.slack.advance(MINUTE_MS).unwrap();
+    let release = bot.becomes("HOTFIX-1", "released").await;
+    assert!(release.open_debts().any(|(rule, _)| rule.id() == "signoff.tech-lead"));
+
+    // The owed sign-off pays the debt.
+    bot.types(TINA, "approve HOTFIX-1").await;
+    bot.wait("the debt to be paid", async || {
+        let release = bot.release("HOTFIX-1").await;
+        (!release.open_debts().any(|(rule, _)| rule.id() == "signoff.tech-lead")).then_some(())
+    })
+    .await;
+    bot.finish().await;
+}
+
+async fn hotfix_under_way(bot: &TestBot) {
+    bot.asks_for_hotfix(THEO, "v1.4.1").await;
+    bot.becomes("HOTFIX-1", "asking").await;
+    bot.types(TINA, "approve HOTFIX-1").await;
+}
+
+pub async fn the_notice_ladder_with_slack_down_ends_in_a_recorded_breach(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    hotfix_under_way(&bot).await;
+    // Slack takes the click and then no message any more.
+    bot.slack.fault("chat.postMessage", Fault::Unavailable, 10_000);
+    bot.types(CLEO, "approve HOTFIX-1").await;
+    bot.becomes("HOTFIX-1", "released").await;
+    for (minutes, steps) in [(5, 1), (10, 2), (30, 3)] {
+        bot.slack.advance(minutes * MINUTE_MS).unwrap();
+        bot.wait(&format!("{steps} steps"), async || {
+            let release = bot.release("HOTFIX-1").await;
+            (release.attempts[0].notice.as_ref()?.steps.len() == steps).then_some(())
+        })
+        .await;
+    }
+    bot.slack.advance(15 * MINUTE_MS).unwrap();
+    let breach = bot
+        .wait("the breach", async || bot.release("HOTFIX-1").await.attempts[0].notice.as_ref()?.breached.clone())
+        .await;
+    let started_ms = bot.release("HOTFIX-1").await.attempts[0].starting_ms.unwrap();
+    assert_eq!(breach.due_ms, started_ms + 3_600_000);
+    let pages = bot
+        .wait("the pages", async || {
+            let pages = std::fs::read_to_string(bot.folder.path().join("pages.log")).ok()?;
+            (pages.lines().count() >= 3).then_some(pages)
+        })
+        .await;
+    assert!(pages.contains("v1.4.1"), "{pages}");
+    bot.slack.clear_faults();
+    bot.slack.advance(MINUTE_MS).unwrap();
+    bot.sees(RELEASES, &["BREACH"]).await;
+    bot.sees(RELEASES, &["HOTFIX", "late"]).await;
+    drop_dead_mail(&bot).await;
+    bot.finish().await;
+}
+
+/// No mail server is configured here: the job says so and waits for a person.
+async fn drop_dead_mail(bot: &TestBot) {
+    let store = &bot.running().handler.store;
+    let dead = bot
+        .wait("the dead mail job", async || {
+            let dead = store.dead_jobs(None).await.ok()?;
+            (!dead.is_empty()).then_some(dead)
+        })
+        .await;
+    for job in dead {
+        assert!(job.reason.contains("SMTP_URL"), "{}", job.reason);
+        assert!(store.drop_job(&job.id).await.unwrap());
+    }
+}
+
+pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    hotfix_under_way(&bot).await;
+    bot.slack.fault("chat.postMessage", Fault::Unavailable, 10_000);
+    bot.types(CLEO, "approve HOTFIX-1").await;
+    bot.becomes("HOTFIX-1", "released").await;
+    bot.slack.advance(59 * MINUTE_MS).unwrap();
+    bot.slack.clear_faults();
+    bot.wait("the notice", async || bot.release("HOTFIX-1").await.attempts[0].notice.as_ref()?.posted_ms).await;
+    bot.slack.advance(5 * MINUTE_MS).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    assert!(bot.release("HOTFIX-1").await.attempts[0].notice.as_ref().unwrap().breached.is_none());
+    drop_dead_mail(&bot).await;
+    bot.finish().await;
+}
+
+pub async fn a_bot_that_is_down_records_the_breach_when_it_is_back(engine: Engine) {
+    let mut bot = TestBot::start(engine).await;
+    hotfix_under_way(&bot).await;
+    bot.slack.fault("chat.postMessage", Fault::Unavailable, 10_000);
+    bot.types(CLEO, "approve HOTFIX-1").await;
+    bot.becomes("HOTFIX-1", "released").await;
+    bot.stop().await;
+    bot.slack.advance(600 * MINUTE_MS).unwrap();
+    bot.slack.clear_faults();
+    bot.boot().await;
+    let breach = bot
+        .wait("the breach", async || bot.release("HOTFIX-1").await.attempts[0].notice.as_ref()?.breached.clone())
+        .await;
+    let started_ms = bot.release("HOTFIX-1").await.attempts[0].starting_ms.unwrap();
+    assert_eq!(breach.due_ms, started_ms + 3_600_000, "when it was due");
+    assert!(breach.recorded_ms >= started_ms + 36_000_000, "when it was recorded");
+    bot.sees(RELEASES, &["HOTFIX"]).await;
+    bot.finish().await;
+}
