@@ -8,7 +8,9 @@
     missing_docs
 )]
 
+mod config;
 mod deploy;
+mod repository;
 mod scenarios;
 mod store;
 mod support;
