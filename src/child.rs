@@ -74,7 +74,9 @@ impl Program<'_> {
         command
             .envs(self.set.iter().copied())
             .process_group(0)
-            .kill_on_drop(true);
+            .kill_on_drop(true)
+            // Not where the bot happens to run: Git, for one, would read that folder's configuration.
+            .current_dir("/");
         let mut child = command.spawn().map_err(|error| NoEnd::NotStarted(error.kind()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         // Until it is waited for, the leader's id can't be given to anybody else, so the group is still ours.
@@ -131,5 +133,59 @@ impl Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.reader.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn shell(script: &str, output_bytes_max: usize) -> Result<Ended, NoEnd> {
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let program = Program {
+            path: "/bin/sh",
+            arguments: &arguments,
+            inherited: &[],
+            set: &[("GIVEN", "yes")],
+            limit: Duration::from_secs(10),
+            output_bytes_max,
+        };
+        program.run().await
+    }
+
+    #[tokio::test]
+    async fn output_is_kept_up_to_its_limit_and_the_rest_is_read_away() {
+        let ended = shell("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2", 1_000)
+            .await
+            .unwrap();
+        assert!(ended.status.success() && ended.output_cut);
+        assert_eq!((ended.output.len(), ended.errors.len()), (1_000, 1_000));
+        let ended = shell("echo $GIVEN; pwd", 1_000).await.unwrap();
+        assert_eq!(
+            (String::from_utf8(ended.output).unwrap().as_str(), ended.output_cut),
+            ("yes\n/\n", false)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_stays_behind_with_the_pipe_open_does_not_hold_us_up() {
+        let begun = std::time::Instant::now();
+        let ended = shell("echo done; sleep 5 & exit 4", 1_000).await.unwrap();
+        assert_eq!(
+            (ended.status.code(), ended.output.as_slice()),
+            (Some(4), b"done\n".as_slice())
+        );
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_any_more_so_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let survivor = folder.path().join("survivor");
+        let script = format!("(sleep 1; touch '{}') & wait", survivor.display());
+        let given_up = tokio::time::timeout(Duration::from_millis(200), shell(&script, 1_000)).await;
+        assert!(given_up.is_err());
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        assert!(!survivor.exists());
     }
 }

@@ -21,11 +21,11 @@ mod process;
 mod reader;
 mod roles;
 mod secret;
-mod services;
 mod shapes;
 pub mod slack_app;
 mod summary;
 pub mod table;
+mod targets;
 
 pub use duration::{parse_duration, show_duration};
 pub use environment::Variables;
@@ -334,13 +334,13 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
         .unwrap_or(Path::new("."));
     let sections = root.get("services").into_iter().flat_map(|section| section.entries());
     let listed: BTreeSet<String> = sections.map(|(name, _)| name).collect();
-    let around = services::Surroundings {
+    let around = targets::Surroundings {
         people: &known,
         services: &listed,
         releases_channel: workspace.releases_channel.as_deref(),
         folder,
     };
-    let services = services::services(root, &around, report);
+    let services = targets::targets(root, &around, report);
     across::check_dependencies(&services, report);
     across::check_roles(&services, &roles, report);
     let policy_rules = policy_rules(list("policy", "rules"), report);

@@ -16,7 +16,7 @@ impl SlackUser {
     /// Says what was expected.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidName> {
         let id = id.into();
-        let fits = (3..=30).contains(&id.len())
+        let fits = (2..=30).contains(&id.len())
             && id.starts_with(['U', 'W'])
             && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         let expected = "a Slack member id, U… or W…";

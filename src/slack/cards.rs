@@ -8,7 +8,7 @@ use crate::slack::state::{self, kind_word};
 use crate::slack::view::View;
 use domain::release::{Attempt, AttemptState, Migration, Release, SettlementChoice, Status};
 use domain::rule::{Rule, SkipReason, skipped_by_emergency};
-use domain::rules::gates::GateState;
+use domain::rules::gates::{Detail, GateState};
 use serde_json::Value;
 
 /// The card.
@@ -16,12 +16,12 @@ pub fn card(view: &View<'_>) -> Rendered {
     let release = view.release;
     let status = state::card_status(view);
     let text = format!(
-        "{}: {} ({}) to {} is {}. {}",
+        "{}, {} ({}) to {}: {}. {}",
         release.key,
         view.what(),
         kind_word(release),
         release.environment,
-        status.to_lowercase(),
+        state::lower(&status),
         state::now(view)
     );
     message(&text, view.version, |room| {
@@ -129,27 +129,51 @@ fn content(view: &View<'_>, room: usize) -> Vec<Value> {
             "*Why it can't wait*\n{}",
             quoted(view.text(justification), room, "(nothing)")
         )));
-        blocks.push(section(&skipped()));
+        if view.is_before_start() {
+            blocks.push(section(&skipped()));
+        }
     }
     blocks
 }
 
 /// What a hotfix skips, under its three headings.
 pub(crate) fn skipped() -> String {
-    let list = |reason: SkipReason| {
-        let rules: Vec<String> = skipped_by_emergency()
-            .into_iter()
-            .filter(|(of, _)| *of == reason)
-            .map(|(_, rule)| format!("{} (`{}`)", rule.summary(), rule.id()))
-            .collect();
-        rules.join("; ")
-    };
+    let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "*Skipped because the procedure says so (3.4):* {}.\n*Because it is same or next day (4.1):* {}.\n*By our reading, owed by the next working day 17:00:* {}.",
-        list(SkipReason::Procedure),
-        list(SkipReason::SameDay),
-        list(SkipReason::OurReading)
+        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading, owed by the next working day 17:00:* {our_reading}."
     )
+}
+
+/// The three lists behind the headings.
+pub(crate) fn skipped_words() -> [String; 3] {
+    [SkipReason::Procedure, SkipReason::SameDay, SkipReason::OurReading].map(|reason| {
+        let rules = skipped_by_emergency().into_iter().filter(|(of, _)| *of == reason);
+        rules.map(|(_, rule)| thing(rule)).collect::<Vec<_>>().join(", ")
+    })
+}
+
+/// What a rule asks for, as a thing that can be skipped.
+fn thing(rule: Rule) -> &'static str {
+    match rule {
+        Rule::StageStaging => "staging",
+        Rule::SchedulePeak => "peak hours",
+        Rule::ScheduleWindow => "maintenance window",
+        Rule::ScheduleFreeze => "freeze",
+        Rule::Notice24h => "24 h notice",
+        Rule::VcsBranch => "release branch",
+        Rule::VcsReviewed => "code review",
+        Rule::VcsTicketIds => "tickets in commits",
+        Rule::VcsFixBranches => "fix branches",
+        Rule::StageIntegration => "integration tests",
+        Rule::StageAcceptance => "stakeholders' acceptance",
+        Rule::CriteriaCoverage => "coverage",
+        Rule::CriteriaBugs => "open bugs",
+        Rule::CriteriaPerformance => "performance tests",
+        Rule::CriteriaDocs => "documentation",
+        Rule::RiskRollbackTested => "rollback rehearsal",
+        Rule::DepsVersions => "dependency versions",
+        rule => rule.summary(),
+    }
 }
 
 /// Met, owed and unmet gates, what holds the start first.
@@ -160,13 +184,18 @@ fn checklist(view: &View<'_>) -> String {
         texts: view.texts,
     };
     let met = view.gates.iter().filter(|gate| gate.state == GateState::Met).count();
-    let mut gates: Vec<_> = view.gates.iter().collect();
+    // "Wrong status" only repeats the headline.
+    let mut gates: Vec<_> = view
+        .gates
+        .iter()
+        .filter(|gate| gate.detail != Detail::WrongStatus)
+        .collect();
     gates.sort_by_key(|gate| (!gate.holds_start(), gate.state == GateState::Met));
     let lines: Vec<String> = gates.iter().map(|gate| gates::line(gate, &words)).collect();
     if lines.is_empty() {
         return "*Checklist* not judged yet".to_owned();
     }
-    format!("*Checklist:* {met} of {} met\n{}", view.gates.len(), lines.join("\n"))
+    format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
 }
 
 /// What is owed, by whom, until when.
@@ -287,7 +316,9 @@ fn buttons(view: &View<'_>) -> Vec<Button> {
     let why = || button(ActionId::Why, "Why not now?");
     let mut row = match release.status {
         Status::Drafted => vec![why(), cancel()],
+        Status::Asking if view.slot_over() => vec![why(), cancel()],
         Status::Asking => vec![approve(), reject(), why(), cancel()],
+        Status::Approved if view.slot_over() => vec![why(), cancel()],
         Status::Approved => {
             let needs_signing = view.holding().iter().any(|gate| gate.is_of_approval());
             let first = if needs_signing { approve() } else { deploy(view) };
@@ -302,6 +333,7 @@ fn buttons(view: &View<'_>) -> Vec<Button> {
         Status::Queued => vec![stop(view), button(ActionId::Withdraw, "Withdraw…")],
         Status::Deploying => vec![stop(view)],
         Status::Interrupted => settle(view),
+        Status::Rejected if view.slot_over() => vec![why(), cancel()],
         Status::Rejected => vec![approve(), why(), cancel()],
         Status::Released if owes_sign_off(release) => vec![approve()],
         Status::Released | Status::Cancelled => Vec::new(),

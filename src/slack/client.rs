@@ -4,6 +4,7 @@
 mod errors;
 mod facts;
 mod pacing;
+mod read;
 pub mod response_url;
 mod transport;
 
@@ -12,13 +13,11 @@ pub use facts::{ChannelFacts, Flag, Identity, UserFacts};
 use crate::failure::Failure;
 use crate::outbound;
 use errors::Effect;
-use facts::{WireChannel, WireHistory};
 use pacing::Pacing;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use slack_morphism::api::SlackApiUserGroupsUsersListRequest;
-use slack_morphism::{ClientResult, SlackApiToken, SlackApiTokenValue, SlackUserGroupId};
+use slack_morphism::{ClientResult, SlackApiToken, SlackApiTokenValue};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,8 +27,6 @@ use url::Url;
 
 /// The `event_type` of the metadata of every message that Countersign keeps.
 pub const EVENT_TYPE: &str = "countersign_message";
-/// Messages on one page of a channel's history; Slack advises at most 200.
-const HISTORY_PAGE: &str = "200";
 
 /// How long and how much. The default is right for Slack; tests are less patient.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +44,8 @@ impl Default for Limits {
         Self {
             call: outbound::CALL_LIMIT,
             answer_bytes_max: 4 * 1024 * 1024,
-            gap: Duration::from_secs(1),
+            // A little over Slack's second: two requests don't take equally long to get there.
+            gap: Duration::from_millis(1_100),
         }
     }
 }
@@ -59,7 +57,7 @@ pub struct Post {
     pub channel: String,
     /// What notifications and screen readers say.
     pub text: String,
-    /// Block Kit blocks, an array.
+    /// Block Kit blocks, an array; null for a message of text alone.
     pub blocks: Value,
     /// The message whose thread it goes to.
     pub thread_ts: Option<String>,
@@ -107,7 +105,7 @@ impl SlackClient {
     /// A client for `api_url` (`https://slack.com/api`; plain http on this machine only) with the bot's token.
     ///
     /// # Errors
-    /// Permanent: the address can't be used, or the system has no root certificates.
+    /// Permanent: the address or the token can't be used, or the system has no root certificates.
     pub fn new(api_url: &str, token: &str) -> Result<Self, Failure> {
         Self::with_limits(api_url, token, Limits::default())
     }
@@ -121,6 +119,11 @@ impl SlackClient {
         if url.query().is_some() {
             return Err(Failure::permanent(
                 "SLACK_API_URL can't be used: it must not have a query (?…)",
+            ));
+        }
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Failure::permanent(
+                "SLACK_BOT_TOKEN can't be used: it is empty or holds a space, a line break or a letter outside ASCII",
             ));
         }
         let http = outbound::client(&url, limits.call)?;
@@ -141,19 +144,6 @@ impl SlackClient {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Who the token is (`auth.test`); always asks.
-    ///
-    /// # Errors
-    /// Permanent if the token is refused.
-    pub async fn auth_test(&self) -> Result<Identity, Failure> {
-        self.get("auth.test", &[]).await.map_err(Refusal::into_failure)
-    }
-
-    /// Who we are, asked once.
-    async fn me(&self) -> Result<&Identity, Failure> {
-        self.inner.me.get_or_try_init(|| self.auth_test()).await
-    }
-
     /// Posts a message (`chat.postMessage`), at most one per second and channel; waits for its turn.
     ///
     /// # Errors
@@ -164,11 +154,14 @@ impl SlackClient {
         self.inner.pacing.check(METHOD)?;
         self.inner.pacing.turn(&post.channel, self.inner.limits.gap).await?;
         let mut body = json!({
-            "channel": post.channel, "text": post.text, "blocks": post.blocks,
+            "channel": post.channel, "text": post.text,
             "unfurl_links": false, "unfurl_media": false,
             // String values only: slack-morphism refuses clicks on messages with others.
             "metadata": { "event_type": EVENT_TYPE, "event_payload": { "outbox_id": post.outbox_id } },
         });
+        if !post.blocks.is_null() {
+            body["blocks"] = post.blocks.clone();
+        }
         if let Some(thread_ts) = &post.thread_ts {
             body["thread_ts"] = json!(thread_ts);
         }
@@ -197,68 +190,6 @@ impl SlackClient {
             Err(refusal) if !refusal.is("message_not_found") => Err(refusal.into_failure()),
             _ => Ok(()),
         }
-    }
-
-    /// The link of a message (`chat.getPermalink`), none if it does not stand there: the proof that a post was stored.
-    ///
-    /// # Errors
-    /// Whether it stands there is not known then.
-    pub async fn permalink(&self, channel: &str, ts: &str) -> Result<Option<String>, Failure> {
-        #[derive(Deserialize)]
-        struct Answer {
-            permalink: String,
-        }
-        match self
-            .get::<Answer>("chat.getPermalink", &[("channel", channel), ("message_ts", ts)])
-            .await
-        {
-            Ok(answer) => Ok(Some(answer.permalink)),
-            Err(refusal) if refusal.is("message_not_found") => Ok(None),
-            Err(refusal) => Err(refusal.into_failure()),
-        }
-    }
-
-    /// Looks for our message with this outbox id among the channel's messages since `oldest_ts` (seconds since 1970),
-    /// replies excepted, on at most `pages_max` pages of 200; the oldest if there are several. None means "not among
-    /// those that were read". Needs the scope `channels:history`, for a private channel `groups:history`.
-    ///
-    /// # Errors
-    /// It could not be looked for.
-    pub async fn find_posted(
-        &self,
-        channel: &str,
-        outbox_id: &str,
-        oldest_ts: &str,
-        pages_max: usize,
-    ) -> Result<Option<String>, Failure> {
-        let me = self.me().await?;
-        let mut cursor: Option<String> = None;
-        let mut found = None;
-        for _ in 0..pages_max {
-            let mut query = vec![
-                ("channel", channel),
-                ("oldest", oldest_ts),
-                ("inclusive", "true"),
-                ("include_all_metadata", "true"),
-                ("limit", HISTORY_PAGE),
-            ];
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let page: WireHistory = self
-                .get("conversations.history", &query)
-                .await
-                .map_err(Refusal::into_failure)?;
-            // Pages and their messages run from new to old.
-            let mut ours = page
-                .messages
-                .iter()
-                .filter_map(|message| message.ts_if_ours(me, outbox_id));
-            found = ours.next_back().map(str::to_owned).or(found);
-            cursor = page.next_cursor();
-            if cursor.is_none() {
-                break;
-            }
-        }
-        Ok(found)
     }
 
     /// The direct message conversation `D…` with a member (`conversations.open`).
@@ -295,50 +226,6 @@ impl SlackClient {
         }
     }
 
-    /// What Slack says of a member (`users.info`), none if it doesn't know or show them.
-    ///
-    /// # Errors
-    /// Nothing is known of them then.
-    pub async fn user(&self, id: &str) -> Result<Option<UserFacts>, Failure> {
-        #[derive(Deserialize)]
-        struct Answer {
-            user: Value,
-        }
-        match self.get::<Answer>("users.info", &[("user", id)]).await {
-            Ok(answer) => Ok(UserFacts::read(&answer.user)),
-            Err(refusal) if refusal.is("user_not_found") || refusal.is("user_not_visible") => Ok(None),
-            Err(refusal) => Err(refusal.into_failure()),
-        }
-    }
-
-    /// The members of a user group `S…` (`usergroups.users.list`); a disabled group is an error, not an empty list.
-    ///
-    /// # Errors
-    /// Nothing is known of the group then.
-    pub async fn group_members(&self, group: &str) -> Result<Vec<String>, Failure> {
-        let request = SlackApiUserGroupsUsersListRequest::new(SlackUserGroupId(group.to_owned()));
-        let session = self.inner.slack.open_session(&self.inner.token);
-        let call = session.usergroups_users_list(&request);
-        let answer = self.run("usergroups.users.list", Effect::Repeatable, call).await;
-        let users = answer.map_err(Refusal::into_failure)?.users;
-        Ok(users.into_iter().map(|user| user.0).collect())
-    }
-
-    /// What Slack says of a channel (`conversations.info`).
-    ///
-    /// # Errors
-    /// Permanent with `channel_not_found` also for a private channel that the bot is not in.
-    pub async fn channel(&self, id: &str) -> Result<ChannelFacts, Failure> {
-        #[derive(Deserialize)]
-        struct Answer {
-            channel: WireChannel,
-        }
-        let answer = self.get::<Answer>("conversations.info", &[("channel", id)]).await;
-        answer
-            .map(|answer| answer.channel.into())
-            .map_err(Refusal::into_failure)
-    }
-
     /// Says something to one member in a channel (`chat.postEphemeral`). Slack does not promise that they see it.
     ///
     /// # Errors
@@ -347,20 +234,6 @@ impl SlackClient {
         let body = json!({ "channel": channel, "user": user, "text": text, "blocks": blocks });
         let answer = self.send::<Nothing>("chat.postEphemeral", Effect::Once, &body).await;
         answer.map(|_| ()).map_err(Refusal::into_failure)
-    }
-
-    async fn get<T>(&self, method: &'static str, query: &[(&str, &str)]) -> Result<T, Refusal>
-    where
-        T: DeserializeOwned + Send,
-    {
-        let query: Vec<(&str, Option<&str>)> = query.iter().map(|(name, value)| (*name, Some(*value))).collect();
-        let session = self.inner.slack.open_session(&self.inner.token);
-        self.run(
-            method,
-            Effect::Repeatable,
-            session.http_session_api.http_get(method, &query, None),
-        )
-        .await
     }
 
     async fn send<T>(&self, method: &'static str, effect: Effect, body: &Value) -> Result<T, Refusal>

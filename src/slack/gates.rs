@@ -6,10 +6,12 @@ use crate::slack::view::{Names, what};
 use domain::digest::Digest;
 use domain::event::SourceProblem;
 use domain::fingerprint::Field;
+use domain::ids::PersonId;
 use domain::release::{Release, Status};
 use domain::role::Role;
 use domain::rule::{Effect, Rule};
 use domain::rules::gates::{Detail, Gate, GateState};
+use domain::rules::sign_off::slot_end_ms;
 use std::collections::BTreeMap;
 
 /// What a gate's sentence needs besides the gate.
@@ -52,6 +54,14 @@ pub fn state_word(gate: &Gate) -> &'static str {
 
 /// One line of the checklist.
 pub fn line(gate: &Gate, words: &Words<'_>) -> String {
+    if let Some(debt) = words.release.debts.get(&gate.rule).filter(|debt| debt.closed.is_none()) {
+        let due = super::time::when(debt.due_ms, &words.release.time_zone);
+        return format!(
+            "*Owed* · `{}` · due {due}, by a {}",
+            gate.rule.id(),
+            debt.owed_by.title()
+        );
+    }
     format!(
         "*{}* · `{}` · {}",
         state_word(gate),
@@ -93,15 +103,15 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
             "nobody who is {} may sign this release: each of them asked for it, wrote it, or signed in another role. An admin adds somebody to the role",
             roles(&gate.roles)
         ),
-        Detail::Expired { at_ms } => format!(
-            "the sign-off ended {}; {} signs again",
-            when(*at_ms),
-            who(gate, words.names)
+        Detail::Expired { at_ms } if slot_end_ms(release).is_some_and(|end_ms| *at_ms >= end_ms) => format!(
+            "the planned slot ended {}: a release manager moves the start, and then it is asked again",
+            when(*at_ms)
         ),
+        Detail::Expired { at_ms } => format!("the sign-off ended {}; {} signs again", when(*at_ms), who(gate, words)),
         Detail::Changed(fields) => format!(
             "signed on something else: {} changed since; {} is asked again",
             changed(fields),
-            who(gate, words.names)
+            who(gate, words)
         ),
         Detail::LostRole(signer) => format!(
             "{} signed, but is no longer {}; somebody in the role signs again",
@@ -161,7 +171,7 @@ fn waiting(gate: &Gate, words: &Words<'_>) -> String {
         }
         None => String::new(),
     };
-    format!("waiting for {}{until}", who(gate, words.names))
+    format!("waiting for {}{until}", who(gate, words))
 }
 
 fn rejected(gate: &Gate, words: &Words<'_>, by: &str, when: &str) -> String {
@@ -212,16 +222,17 @@ pub fn source_problem(problem: SourceProblem, release: &Release) -> String {
     }
 }
 
-/// The people who can meet a gate, or else its roles.
-pub fn who(gate: &Gate, names: Names<'_>) -> String {
-    if gate.people.is_empty() {
+/// The people who can meet a gate, as far as known: by the gate, or by who was asked; else its roles.
+pub fn who(gate: &Gate, words: &Words<'_>) -> String {
+    let asked = || gate.roles.first().and_then(|role| words.release.asked.get(role));
+    let people: Vec<&PersonId> = match (gate.people.as_slice(), asked()) {
+        ([], Some(asked)) => asked.people.iter().collect(),
+        (people, _) => people.iter().collect(),
+    };
+    if people.is_empty() {
         format!("somebody who is {}", roles(&gate.roles))
     } else {
-        let role = gate
-            .roles
-            .first()
-            .map_or_else(String::new, |role| format!(" ({})", role.title()));
-        format!("{}{role}", names.mentions(&gate.people, "or"))
+        format!("{} ({})", words.names.mentions(people, "or"), roles(&gate.roles))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plain text for where Slack doesn't reach: the mail of the emergency notice, and the summary for a pager.
 
+use crate::slack::cards::skipped_words;
 use crate::slack::gates::clause;
 use crate::slack::markup::count;
 use crate::slack::state::kind_word;
@@ -8,7 +9,7 @@ use crate::slack::view::View;
 use domain::event::NoticeStep;
 use domain::release::{AttemptNumber, AttemptState};
 use domain::role::Role;
-use domain::rule::{Rule, SkipReason, skipped_by_emergency};
+use domain::rule::Rule;
 
 /// Subject and body of the mail to all teams when #releases has not taken the notice of `attempt`.
 pub fn mail_notice(view: &View<'_>, attempt: AttemptNumber) -> (String, String) {
@@ -58,15 +59,9 @@ pub fn mail_notice(view: &View<'_>, attempt: AttemptNumber) -> (String, String) 
 }
 
 fn skipped() -> String {
-    let list = |reason: SkipReason| {
-        let rules = skipped_by_emergency().into_iter().filter(|(of, _)| *of == reason);
-        rules.map(|(_, rule)| rule.summary()).collect::<Vec<_>>().join("; ")
-    };
+    let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "Skipped because the procedure says so (3.4): {}.\nSkipped because it is same or next day (4.1): {}.\nBy our reading owed by the next working day 17:00: {}.",
-        list(SkipReason::Procedure),
-        list(SkipReason::SameDay),
-        list(SkipReason::OurReading)
+        "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nBy our reading owed by the next working day 17:00: {our_reading}."
     )
 }
 

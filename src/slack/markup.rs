@@ -65,7 +65,7 @@ pub fn quoted(text: &str, room: usize, empty: &str) -> String {
 fn fit(text: &str, room: usize) -> String {
     let total: usize = text.chars().map(|c| escaped(c).1).sum();
     let keep = if total <= room { room } else { room.saturating_sub(16) };
-    let mut out = String::with_capacity(text.len().min(keep * 4));
+    let mut out = String::with_capacity(text.len().min(4_000));
     let mut used = 0;
     for (at, c) in text.chars().enumerate() {
         let (entity, count) = escaped(c);

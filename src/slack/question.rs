@@ -76,13 +76,13 @@ fn closed(view: &View<'_>, role: Role, person: &PersonId, revision: u32) -> Opti
                 "The planned slot ended {end} without your answer, so it did not start. A new start needs a changed plan, and then you are asked again."
             ))
         }
-        (Status::Asking | Status::Approved | Status::Rejected, _) => None,
+        (Status::Asking | Status::Approved | Status::Rejected | Status::Queued, _) => None,
         (Status::Drafted, _) => {
             Some("Countersign is reading the tag again; if your sign-off is needed, you are asked anew.".to_owned())
         }
         _ => Some(format!(
             "It went on without your answer: {}.",
-            crate::slack::state::status_words(release).to_lowercase()
+            crate::slack::state::lower(&crate::slack::state::status_words(release))
         )),
     }
 }
@@ -263,7 +263,7 @@ fn binding(release: &Release, role: Role) -> String {
     let changes = match role {
         Role::ProductOwner => "another ticket, scope or dependency, an earlier start or another day",
         Role::QaLead => "another commit or migration class",
-        _ => "another commit or other reasons",
+        _ => "another commit, script or justification",
     };
     format!(
         "It holds for exactly this (tag {}{commit}): {changes} asks you again",

@@ -105,7 +105,7 @@ fn steps(notice: &Notice) -> String {
         .into_iter()
         .filter(|step| notice.steps.contains(step))
         .map(|step| match step {
-            NoticeStep::Mail => "e-mail to all teams was sent for",
+            NoticeStep::Mail => "e-mail to all teams was set off",
             NoticeStep::Page => "release manager and CTO were paged",
             NoticeStep::AtRisk => "they were paged again as the hour ran out",
         })
@@ -184,6 +184,13 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (AttemptState::Ended(_), Some((SettlementChoice::Finished, who))) => (
             "RELEASED",
             format!("{who} agree that it finished, after its host was lost."),
+        ),
+        (AttemptState::Ended(_), Some((SettlementChoice::NewAttempt, who))) => (
+            "FAILED",
+            format!(
+                "{who} agree to try again, after its host was lost. This attempt counts as failed; a new one starts at once if every gate holds, and `/release why {}` says what is missing if not.{still}",
+                release.key
+            ),
         ),
         (AttemptState::Ended(_), Some((choice, who))) => {
             ("FAILED", format!("{who} agree: {}. {again}", settlement(choice)))

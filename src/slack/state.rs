@@ -72,6 +72,17 @@ pub fn status_words(release: &Release) -> String {
     }
 }
 
+/// A status in a sentence.
+pub fn lower(status: &str) -> String {
+    let lower = status.to_lowercase();
+    ["QA", "CTO"]
+        .into_iter()
+        .fold(lower, |text, name| {
+            text.replace(&format!("{} ", name.to_lowercase()), &format!("{name} "))
+        })
+        .replace("by cto", "by CTO")
+}
+
 /// The status of a card, which knows its gates: an approval whose sign-offs no longer count is none.
 pub fn card_status(view: &View<'_>) -> String {
     let gone = view
@@ -209,11 +220,9 @@ fn asking(view: &View<'_>) -> String {
         lines.push(format!("Waiting: {}.", joined(&other, "and")));
     }
     lines.push(match &release.plan {
-        Some(plan) => format!(
-            "If it isn't signed by {}, it does not start.",
-            view.when(plan.start_ms + plan.length_ms)
-        ),
-        None => "Nothing starts without the CTO's sign-off.".to_owned(),
+        Some(_) if view.slot_over() => "The slot is over, so it does not start: a release manager moves the start with *Edit plan…*.".to_owned(),
+        Some(plan) => format!("If it isn't signed by {}, it does not start.", view.when(plan.start_ms + plan.length_ms)),
+        None => "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.".to_owned(),
     });
     lines.join("\n")
 }

@@ -3,10 +3,11 @@
 use domain::digest::Digest;
 use domain::ids::{Millis, PersonId};
 use domain::policy::Policy;
-use domain::release::Release;
+use domain::release::{Release, Status};
 use domain::role::Role;
 use domain::rule::Rule;
 use domain::rules::gates::{Detail, Gate};
+use domain::rules::sign_off::slot_end_ms;
 use domain::service::Service;
 use std::collections::BTreeMap;
 
@@ -99,6 +100,19 @@ impl View<'_> {
     /// A time in the release's zone, in plain text.
     pub fn clock(&self, at_ms: Millis) -> String {
         super::time::clock(at_ms, &self.release.time_zone)
+    }
+
+    /// Whether the planned slot is over, so that nothing can be signed or started in it.
+    pub fn slot_over(&self) -> bool {
+        slot_end_ms(self.release).is_some_and(|end_ms| self.now_ms >= end_ms)
+    }
+
+    /// Whether a start is still ahead.
+    pub fn is_before_start(&self) -> bool {
+        matches!(
+            self.release.status,
+            Status::Drafted | Status::Asking | Status::Approved | Status::Queued | Status::Rejected
+        )
     }
 
     /// The gate of a rule.

@@ -8,9 +8,11 @@
     missing_docs
 )]
 
+mod adapters;
 mod config;
 mod deploy;
 mod repository;
 mod scenarios;
+mod slack;
 mod store;
 mod support;

@@ -1,4 +1,4 @@
-//! How often we may call: one message per second and channel, and no call of a method that Slack has asked us to
+//! How often this process may call: one message per second and channel, and no call of a method that Slack has asked us to
 //! leave alone (docs.slack.dev/apis/web-api/rate-limits).
 
 use crate::failure::Failure;

@@ -32,9 +32,10 @@ pub fn parse(text: &str, api_url: &Url) -> Result<Url, Failure> {
     };
     let rest = origins
         .iter()
-        .find_map(|origin| text.strip_prefix(origin.as_str()))
+        .filter_map(|origin| text.strip_prefix(origin.as_str()))
+        .find(|rest| rest.starts_with('/'))
         .ok_or_else(no)?;
-    let has_path = rest.len() > 1 && rest.starts_with('/') && !rest.starts_with("//") && !rest.contains("..");
+    let has_path = rest.len() > 1 && !rest.starts_with("//") && !rest.contains("..");
     // And then what the parser that will be used makes of it.
     let url = Url::parse(text).map_err(|_| no())?;
     let host_is_right = origins.first() == Some(&url.origin().ascii_serialization());

@@ -4,7 +4,7 @@ use crate::slack::blocks::{Rendered, context, header, message, section};
 use crate::slack::cards::debts;
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::count;
-use crate::slack::state::{capital, card_status, kind_word, now, status_words};
+use crate::slack::state::{capital, card_status, kind_word, lower, now, status_words};
 use crate::slack::story::sentence;
 use crate::slack::time::when;
 use crate::slack::view::{Names, View, what};
@@ -20,11 +20,11 @@ pub fn status(view: &View<'_>) -> Rendered {
     let status = card_status(view);
     let now = now(view);
     let text = format!(
-        "{} {} ({}) is {}. {now}",
+        "{}, {} ({}): {}. {now}",
         release.key,
         view.what(),
         kind_word(release),
-        status.to_lowercase()
+        lower(&status)
     );
     message(&text, view.version, |_| {
         let mut blocks = vec![
@@ -134,7 +134,7 @@ pub fn why(view: &View<'_>) -> Rendered {
     );
     if is_over || holding.is_empty() {
         let text = match (is_over, release.kind.is_emergency()) {
-            (true, _) => format!("{title} is {}. {}", card_status(view).to_lowercase(), now(view)),
+            (true, _) => format!("{title}: {}. {}", lower(&card_status(view)), now(view)),
             (false, true) => format!(
                 "Nothing holds {title}: it starts by itself, or by `/release deploy {}`.",
                 release.key
@@ -175,12 +175,17 @@ fn until(view: &View<'_>) -> String {
     let earliest = earliest.map_or_else(String::new, |at_ms| {
         format!(" At the earliest it can start {}.", view.when(at_ms))
     });
-    let end = view.release.plan.as_ref().map_or_else(String::new, |plan| {
-        format!(
-            " If that isn't settled by {}, it does not start.",
-            view.when(plan.start_ms + plan.length_ms)
-        )
-    });
+    let end = view
+        .release
+        .plan
+        .as_ref()
+        .filter(|_| !view.slot_over())
+        .map_or_else(String::new, |plan| {
+            format!(
+                " If that isn't settled by {}, it does not start.",
+                view.when(plan.start_ms + plan.length_ms)
+            )
+        });
     format!("Everything else ({met}) holds.{earliest}{end}")
 }
 

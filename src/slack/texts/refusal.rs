@@ -5,7 +5,7 @@ use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::gates::{self, Words, roles, rule_ref};
 use crate::slack::markup::joined;
 use crate::slack::nearest::nearest;
-use crate::slack::state::{capital, status_words};
+use crate::slack::state::{capital, lower, status_words};
 use crate::slack::time::when;
 use crate::slack::view::{Names, what};
 use domain::digest::Digest;
@@ -298,19 +298,34 @@ fn incomplete(fields: &[(&str, &str)]) -> String {
     lines.join("\n")
 }
 
-/// Not an error: the release moved on while somebody read.
+/// Not an error: the release moved on while somebody read, or a word against a rejection was typed blind.
 fn stale_view(attempted: &Attempted<'_>) -> Said {
+    let key = attempted.key_or("REL-789");
     let status = attempted.release.map_or_else(String::new, |release| {
-        format!(" It is {} now.", status_words(release).to_lowercase())
+        format!(" It is {} now.", lower(&status_words(release)))
     });
+    let objected = attempted
+        .release
+        .is_some_and(|release| release.rejections.contains_key(&Role::TechLead));
+    if attempted.ask == Ask::SignHotfix && objected {
+        return Said {
+            what: format!(
+                "{} was rejected by the tech lead, so your word was not counted.",
+                attempted.object()
+            ),
+            next: format!(
+                "You can confirm it against that, but only from a message that shows the rejection: use its button in your direct message or on the card.{status}"
+            ),
+            lines: None,
+        };
+    }
     Said {
         what: format!(
             "{} has changed since this message was drawn, so your click was not counted.",
             attempted.object()
         ),
         next: format!(
-            "You only sign what you have seen.{status} The card and your messages are brought up to date: look again, then click there, or `/release approve {}`.",
-            attempted.key_or("REL-789")
+            "You only sign what you have seen.{status} The card and your messages are brought up to date: look again, then click there, or `/release approve {key}`."
         ),
         lines: None,
     }

@@ -111,8 +111,8 @@ pub fn duplicate(key: Option<&ReleaseKey>) -> Rendered {
 
 /// The request is being worked on; the answer follows.
 pub fn working(key: Option<&ReleaseKey>) -> Rendered {
-    let what = key.map_or_else(String::new, |key| format!(" on {key}"));
-    let text = format!("Working{what} …");
+    let what = key.map_or_else(|| "it".to_owned(), ToString::to_string);
+    let text = format!("Working on {what}; the answer follows here.");
     message(&text, 0, |_| vec![section(&text)])
 }
 
@@ -149,6 +149,12 @@ pub fn form_too_late(typed: &str) -> Rendered {
 /// A button or form of ours that can't be read any more, such as one of an older version.
 pub fn unreadable() -> Rendered {
     let text = "This button or form is from an older message, or was not made by Countersign. Nothing was changed. Use the release's card, or `/release status`.";
+    message(text, 0, |_| vec![section(text)])
+}
+
+/// What an older copy of a message says once it is found: it has no buttons, the one we keep has.
+pub fn retired_copy() -> Rendered {
+    let text = "This is an older copy of a message. Nothing is decided here; the newer copy and the release's card show what is true.";
     message(text, 0, |_| vec![section(text)])
 }
 

@@ -14,7 +14,7 @@ pub async fn a_planned_release_from_plan_to_production(engine: Engine) {
     let refused = bot.types(DEV, "deploy REL-789").await;
     assert!(refused.contains("signoff.product-owner") && refused.contains("Nothing was changed"), "{refused}");
 
-    assert!(bot.clicks_in_dm(PRIYA, "Approve").await.ok());
+    assert!(bot.clicks_in_dm(PRIYA, "approve").await.ok());
     bot.wait("priya's sign-off", async || (!bot.release("REL-789").await.sign_offs.is_empty()).then_some(())).await;
     let answer = bot.types(QUINN, "approve REL-789").await;
     assert!(answer.contains("REL-789"), "{answer}");
@@ -131,7 +131,7 @@ pub async fn the_same_click_eleven_times_is_one_sign_off(engine: Engine) {
     let bot = TestBot::start(engine).await;
     bot.plans("REL-789", "v1.4.0").await;
     bot.becomes("REL-789", "asking").await;
-    bot.clicks_in_dm(PRIYA, "Approve").await;
+    bot.clicks_in_dm(PRIYA, "approve").await;
     let click = bot.slack.deliveries().last().unwrap().id;
     let bot_url = format!("http://{}", bot.running().address);
     for answer in bot.slack.redeliver(click, &vec![bot_url; 5]).await {

@@ -206,10 +206,16 @@ impl TestBot {
         .await
     }
 
-    /// Clicks a button in the newest direct message that has it.
-    pub async fn clicks_in_dm(&self, user: &str, button: &str) -> Ack {
-        let message = self.sees(&self.slack.dm(user), &[button]).await;
-        self.slack.click(user, &self.slack.dm(user), &message.ts, button).await
+    /// Clicks the button with this action id in the newest direct message that has it.
+    pub async fn clicks_in_dm(&self, user: &str, action: &str) -> Ack {
+        let dm = self.slack.dm(user);
+        let message = self
+            .wait(&format!("{action} for {user}"), async || {
+                let has = |message: &Message| serde_json::to_string(&message.blocks).unwrap().contains(&format!("\"action_id\":\"{action}\""));
+                self.slack.messages(&dm).into_iter().rev().find(has)
+            })
+            .await;
+        self.slack.click(user, &dm, &message.ts, action).await
     }
 
     /// The form that stands open on the person's screen.

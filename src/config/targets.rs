@@ -1,4 +1,4 @@
-//! `[services]`: where a service lives, who answers for it, and how it is deployed.
+//! `[services]`: what is released where: a service's place, who answers for it, and how it is deployed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -38,7 +38,7 @@ pub(super) struct Surroundings<'s> {
 }
 
 /// Services by name, those with mistakes included: what they lack elsewhere is told as well.
-pub(super) fn services(root: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Service> {
+pub(super) fn targets(root: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Service> {
     let entries = root
         .get("services")
         .map(|section| section.entries())

@@ -1,0 +1,10 @@
+//! What people read and type.
+
+mod everything;
+mod facts;
+mod forms;
+mod limits;
+mod payloads;
+mod samples;
+mod typed;
+mod verify;
