@@ -365,6 +365,49 @@ fn no_secret_shows_in_anything_that_is_printed() {
 }
 
 #[test]
+fn the_program_reads_its_environment_and_file_and_tells_everything_before_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |pairs: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = command
+            .arg("serve")
+            .env_clear()
+            .envs(pairs.iter().copied())
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told_of = serve(&[]);
+    let place = folder.path().canonicalize().unwrap().join("countersign.toml");
+    assert!(
+        told_of.contains("3 things are wrong with the configuration:\n"),
+        "{told_of}"
+    );
+    assert!(
+        told_of.contains(&format!("1. COUNTERSIGN_CONFIG: {} can't be read", place.display())),
+        "{told_of}"
+    );
+    assert!(
+        told_of.contains("2. SLACK_BOT_TOKEN: ") && told_of.contains("3. SLACK_SIGNING_SECRET: "),
+        "{told_of}"
+    );
+    std::fs::write(folder.path().join("mine.toml"), changed("T0ACME", "acme")).unwrap();
+    let told_of = serve(&[
+        ("COUNTERSIGN_CONFIG", "mine.toml"),
+        ("SLACK_BOT_TOKEN", BOT_TOKEN),
+        ("SLACK_SIGNING_SECRET", SIGNING_SECRET),
+    ]);
+    assert!(
+        told_of.contains("1 thing is wrong with the configuration:\n1. slack.team_id (line 3): "),
+        "{told_of}"
+    );
+    std::fs::write(folder.path().join("mine.toml"), "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(serve(&[("COUNTERSIGN_CONFIG", "mine.toml")]).contains("is larger than 1 MiB"));
+}
+
+#[test]
 fn the_summary_says_what_is_in_force() {
     let (config, _) = load(&[], FILE).unwrap();
     let summary = config.redacted_summary();
