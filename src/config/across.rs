@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Service;
 use super::problem::Report;
 use super::roles::{Member, ROLES_OF_A_START, RoleLists};
-use super::shapes::did_you_mean;
 use domain::role::Role;
 
 /// The list that counts for a service: its own, or the one of `[roles]`.
@@ -74,21 +73,8 @@ fn warn_of_one(place: &str, lists: &RoleLists, general: &RoleLists, report: &mut
     }
 }
 
-/// Dependencies name services that exist, and never lead back.
-pub(super) fn check_dependencies(services: &BTreeMap<String, Service>, listed: &BTreeSet<String>, report: &mut Report) {
-    for (name, service) in services {
-        for needed in service.depends_on.iter().filter(|needed| !listed.contains(*needed)) {
-            let wrong = format!(
-                "there is no service {needed:?}.{}",
-                did_you_mean(needed, listed.iter().map(String::as_str))
-            );
-            report.problem(
-                format!("services.{name}.depends_on"),
-                wrong,
-                "Correct the name, or add the service.",
-            );
-        }
-    }
+/// Dependencies never lead back.
+pub(super) fn check_dependencies(services: &BTreeMap<String, Service>, report: &mut Report) {
     let mut done = BTreeSet::new();
     for name in services.keys() {
         if let Some(circle) = circle_from(name, services, &mut done) {

@@ -7,8 +7,7 @@ const UNITS_SECONDS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3_600), ('d'
 
 /// Reads `text` as a length of time within `limits`. The error is a sentence about what is wrong.
 pub fn parse_duration(text: &str, limits: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let malformed =
-        || format!("\"{text}\" is not a length of time: a whole number and s, m, h or d, such as \"15m\", is");
+    let malformed = || format!("\"{text}\" is not a length of time: write a whole number and s, m, h or d");
     let unit = text.chars().last().ok_or_else(malformed)?;
     let seconds_per_unit = UNITS_SECONDS
         .iter()
@@ -38,7 +37,10 @@ pub fn show_duration(length: Duration) -> String {
     let (unit, seconds_per_unit) = UNITS_SECONDS
         .iter()
         .rev()
-        .find(|(_, unit_seconds)| seconds >= *unit_seconds && seconds.is_multiple_of(*unit_seconds))
+        // "24h" reads better than "1d".
+        .find(|(unit, unit_seconds)| {
+            seconds.is_multiple_of(*unit_seconds) && seconds >= *unit_seconds * if *unit == 'd' { 2 } else { 1 }
+        })
         .copied()
         .unwrap_or(UNITS_SECONDS[0]);
     format!("{}{unit}", seconds / seconds_per_unit)

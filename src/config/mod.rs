@@ -21,11 +21,11 @@ mod process;
 mod reader;
 mod roles;
 mod secret;
-mod services;
 mod shapes;
 pub mod slack_app;
 mod summary;
 pub mod table;
+mod targets;
 
 pub use duration::{parse_duration, show_duration};
 pub use environment::Variables;
@@ -34,7 +34,7 @@ pub use roles::{Member, ROLES_OF_A_START, RoleLists, role_keys};
 pub use secret::Secret;
 
 use crate::deploy::launch::OutputLimits;
-use problem::Report;
+use problem::{Place, Report};
 use reader::Node;
 
 /// Everything that the program is told, checked.
@@ -332,19 +332,16 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let around = services::Surroundings {
+    let sections = root.get("services").into_iter().flat_map(|section| section.entries());
+    let listed: BTreeSet<String> = sections.map(|(name, _)| name).collect();
+    let around = targets::Surroundings {
         people: &known,
+        services: &listed,
         releases_channel: workspace.releases_channel.as_deref(),
         folder,
     };
-    let services = services::services(root, &around, report);
-    let listed: BTreeSet<String> = root
-        .get("services")
-        .into_iter()
-        .flat_map(|section| section.entries())
-        .map(|(name, _)| name)
-        .collect();
-    across::check_dependencies(&services, &listed, report);
+    let services = targets::targets(root, &around, report);
+    across::check_dependencies(&services, report);
     across::check_roles(&services, &roles, report);
     let policy_rules = policy_rules(list("policy", "rules"), report);
     File {
@@ -360,20 +357,30 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
 }
 
 fn policy_rules(node: Option<Node<'_>>, report: &mut Report) -> BTreeMap<String, serde_json::Value> {
-    let mut rules = BTreeMap::new();
+    let (mut rules, mut places) = (BTreeMap::new(), Vec::new());
     for (rule, node) in node.map(|node| node.entries()).unwrap_or_default() {
         if !shapes::is_rule_id(&rule) || !node.is_table() {
             let remedy =
                 "Write it as a section of its own, the rule's id in quotes: [policy.rules.\"signoff.tech-lead\"].";
             report.problem(&node, "this is not a rule with its settings", remedy);
         } else if let Some(value) = node.json(report) {
+            places.extend(node.entries().into_iter().map(|(_, setting)| Place::from(&setting)));
+            places.push(Place::from(&node));
             rules.insert(rule, value);
         }
     }
     // Judged here as well, so that a rule's mistake is told together with everything else.
     for problem in Policy::with_differences(&rules).err().unwrap_or_default() {
+        let line = places
+            .iter()
+            .find(|place| place.name == problem.key)
+            .and_then(|place| place.line);
+        let place = Place {
+            name: problem.key,
+            line,
+        };
         report.problem(
-            problem.key,
+            place,
             problem.problem,
             "Correct it, or remove it: the procedure's own value holds then.",
         );

@@ -55,21 +55,20 @@ pub(super) fn workspace(root: &Node<'_>, known: &BTreeSet<String>, report: &mut 
     }
 }
 
+const ADMINS_REMEDY: &str = "Name two people of [people]: one proposes a change of the policy, another approves it.";
+const MEMBERS_REMEDY: &str = "Name people of [people], or a Slack user group as \"group:S…\".";
+
 /// How to find a channel's id.
 pub(super) const CHANNEL_REMEDY: &str =
     "Copy the id, C… or G…, from the end of the channel's details in Slack; a #name won't do.";
 
 fn admins(node: Option<Node<'_>>, known: &BTreeSet<String>, report: &mut Report) -> Vec<String> {
     let Some(node) = node else {
-        report.problem(
-            "slack.admins",
-            "it is missing",
-            "Name two people of [people]: one proposes a change of the policy, another approves it.",
-        );
+        report.problem("slack.admins", "it is missing", ADMINS_REMEDY);
         return Vec::new();
     };
     let mut admins = Vec::new();
-    let members = members(&node, known, report);
+    let members = members(&node, known, ADMINS_REMEDY, report);
     for member in &members {
         match member {
             Member::Person(name) => admins.push(name.clone()),
@@ -137,7 +136,7 @@ fn person(name: &str, node: &Node<'_>, identities: &mut Identities, report: &mut
         let node = node.get(key)?;
         let text = node.text(report)?;
         if !fits(text) {
-            report.problem(&node, format!("{text:?} is not a {what}"), "Correct it, or remove it.");
+            report.problem(&node, format!("{text:?} is no {what}"), "Correct it, or remove it.");
             return None;
         }
         identities.claim(name, what, text, &node, report)
@@ -186,19 +185,15 @@ pub(super) fn roles(node: Option<Node<'_>>, known: &BTreeSet<String>, report: &m
         .into_iter()
         .filter_map(|(name, node)| Some((listed_role(&name)?, node)));
     named
-        .map(|(role, node)| (role, members(&node, known, report)))
+        .map(|(role, node)| (role, members(&node, known, MEMBERS_REMEDY, report)))
         .collect()
 }
 
-fn members(node: &Node<'_>, known: &BTreeSet<String>, report: &mut Report) -> Vec<Member> {
+fn members(node: &Node<'_>, known: &BTreeSet<String>, remedy: &str, report: &mut Report) -> Vec<Member> {
     let before = report.problems.len();
     let items = node.items(report);
     if items.is_empty() && report.problems.len() == before {
-        report.problem(
-            node,
-            "nobody is in this list",
-            "Name people of [people], or a Slack user group as \"group:S…\".",
-        );
+        report.problem(node, "nobody is in this list", remedy);
     }
     let mut members = Vec::new();
     for item in items {

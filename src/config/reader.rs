@@ -130,7 +130,11 @@ impl<'t> Node<'t> {
         {
             return Some(number);
         }
-        self.wrong_type("a whole number, zero or more", report);
+        report.problem(
+            self,
+            "this is not a whole number, zero or more",
+            "Write digits without quotes, such as 1048576.",
+        );
         None
     }
 

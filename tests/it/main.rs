@@ -5,11 +5,14 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     missing_docs
 )]
 
 mod adapters;
+mod config;
 mod deploy;
+mod repository;
 mod scenarios;
 mod slack;
 mod store;

@@ -1,4 +1,4 @@
-//! `[services]`: where a service lives, who answers for it, and how it is deployed.
+//! `[services]`: what is released where: a service's place, who answers for it, and how it is deployed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -29,6 +29,8 @@ const TAIL_BYTES_LIMITS: RangeInclusive<u64> = OutputLimits::TAIL_BYTES_MIN..=Ou
 pub(super) struct Surroundings<'s> {
     /// The names under `[people]`.
     pub people: &'s BTreeSet<String>,
+    /// The names under `[services]`.
+    pub services: &'s BTreeSet<String>,
     /// The channel where every release is announced.
     pub releases_channel: Option<&'s str>,
     /// The folder of the configuration file.
@@ -36,7 +38,7 @@ pub(super) struct Surroundings<'s> {
 }
 
 /// Services by name, those with mistakes included: what they lack elsewhere is told as well.
-pub(super) fn services(root: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Service> {
+pub(super) fn targets(root: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> BTreeMap<String, Service> {
     let entries = root
         .get("services")
         .map(|section| section.entries())
@@ -73,7 +75,7 @@ fn service(node: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> S
     let time_zone = time_zone(node, report);
     let depends_on = node
         .get("depends_on")
-        .map(|node| depends_on(&node, report))
+        .map(|node| depends_on(&node, around.services, report))
         .unwrap_or_default();
     let roles = roles(node.get("roles"), around.people, report);
     let stakeholders = super::notices::addresses(node.get("stakeholders"), report);
@@ -92,10 +94,12 @@ fn service(node: &Node<'_>, around: &Surroundings<'_>, report: &mut Report) -> S
 
 fn repository(node: &Node<'_>, report: &mut Report) -> Option<String> {
     let text = node.text(report)?;
-    if Url::parse(text).is_ok_and(|url| url.password().is_some()) {
+    // A token may stand where the user's name does.
+    let with_login = |url: Url| url.password().is_some() || url.scheme() != "ssh" && !url.username().is_empty();
+    if Url::parse(text).is_ok_and(with_login) {
         report.problem(
             node,
-            "it holds a password",
+            "it holds a password or token",
             "Remove it, and let Git ask a credential helper or use an SSH key.",
         );
         return None;
@@ -160,7 +164,7 @@ fn time_zone(service: &Node<'_>, report: &mut Report) -> Option<TimeZone> {
     zone
 }
 
-fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+fn depends_on(node: &Node<'_>, listed: &BTreeSet<String>, report: &mut Report) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for item in node.items(report) {
         let Some(name) = item.text(report) else {
@@ -168,6 +172,12 @@ fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<String> {
         };
         if names.iter().any(|other| other == name) {
             report.problem(&item, format!("{name} is named twice"), "Remove one of the two.");
+        } else if !listed.contains(name) {
+            let wrong = format!(
+                "there is no service {name:?}.{}",
+                did_you_mean(name, listed.iter().map(String::as_str))
+            );
+            report.problem(&item, wrong, "Correct the name, or add the service.");
         } else {
             names.push(name.to_owned());
         }
