@@ -82,9 +82,18 @@ impl Running {
 /// # Errors
 /// Whatever keeps it from working, with its remedy where there is one.
 pub async fn start(setup: Setup) -> anyhow::Result<Running> {
-    let Setup { config, part, clock, binary } = setup;
-    let policy = Policy::with_differences(&config.policy_rules)
-        .map_err(|problems| anyhow::anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let Setup {
+        config,
+        part,
+        clock,
+        binary,
+    } = setup;
+    let policy = Policy::with_differences(&config.policy_rules).map_err(|problems| {
+        anyhow::anyhow!(
+            "{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        )
+    })?;
     let data = data_folder(&config.store.data)?;
     let store = open_store(&config, &clock).await?;
     let slack = SlackClient::new(config.slack.api_url.as_str(), config.slack.bot_token.expose())?;
@@ -98,7 +107,13 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         people: Arc::clone(&people) as Arc<dyn crate::handle::facts::Facts>,
         policy: Arc::new(policy),
         targets: Arc::new(targets(&config)?),
-        names: Arc::new(config.people.iter().map(|(name, person)| (person.slack.clone(), name.clone())).collect()),
+        names: Arc::new(
+            config
+                .people
+                .iter()
+                .map(|(name, person)| (person.slack.clone(), name.clone()))
+                .collect(),
+        ),
         clock: clock.clone(),
     };
     let outside = Arc::new(outside(&config, slack, &data, binary)?);
@@ -114,7 +129,9 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         control::listen(store, &data)?;
     }
     if part != Part::Web {
-        tasks.push(tokio::spawn(Workers::new(handler.clone(), outside).run(stopped.clone())));
+        tasks.push(tokio::spawn(
+            Workers::new(handler.clone(), outside).run(stopped.clone()),
+        ));
     }
     tokio::spawn({
         let inbound = Arc::clone(&inbound);
@@ -130,7 +147,12 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         metrics: Metrics::new()?,
     });
     let address = serve(&config, part, &surface, &stopped, &mut tasks).await?;
-    Ok(Running { address, handler, stop, tasks })
+    Ok(Running {
+        address,
+        handler,
+        stop,
+        tasks,
+    })
 }
 
 async fn serve(
@@ -161,7 +183,9 @@ async fn listen(
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
     let mut cut = stopped.clone();
     let serve = axum::serve(listener, routes).with_graceful_shutdown(async move {
@@ -187,7 +211,10 @@ async fn listen(
 
 async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<Store> {
     let (now, wall) = (clock.clone(), Clock::default());
-    let options = Options { clock: Arc::new(move || now.now_ms()), wall: Arc::new(move || wall.now_ms()) };
+    let options = Options {
+        clock: Arc::new(move || now.now_ms()),
+        wall: Arc::new(move || wall.now_ms()),
+    };
     Ok(Store::open(&database_url(&config.store), options).await?)
 }
 
@@ -204,7 +231,9 @@ fn data_folder(data: &Path) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(data.join("attempts")).with_context(|| data.display().to_string())?;
+    builder
+        .create(data.join("attempts"))
+        .with_context(|| data.display().to_string())?;
     data.canonicalize().with_context(|| data.display().to_string())
 }
 
@@ -257,9 +286,10 @@ fn memberships(config: &Config) -> anyhow::Result<Memberships> {
         Ok(match member {
             config::Member::Group(id) => Some(Member::Group { id: id.clone() }),
             config::Member::Person(name) => match config.people.get(name) {
-                Some(person) => {
-                    Some(Member::Person { name: name.clone(), slack_user: SlackUser::new(person.slack.clone())? })
-                }
+                Some(person) => Some(Member::Person {
+                    name: name.clone(),
+                    slack_user: SlackUser::new(person.slack.clone())?,
+                }),
                 None => None,
             },
         })
@@ -273,7 +303,11 @@ fn memberships(config: &Config) -> anyhow::Result<Memberships> {
         }
         services.insert(service_name(name)?, roles);
     }
-    let admins = config.slack.admins.iter().map(|name| member(&config::Member::Person(name.clone())));
+    let admins = config
+        .slack
+        .admins
+        .iter()
+        .map(|name| member(&config::Member::Person(name.clone())));
     let admins: anyhow::Result<Vec<Option<Member>>> = admins.collect();
     Ok(Memberships {
         team_id: config.slack.team_id.clone(),
@@ -300,7 +334,9 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
         }
     }
     let command = config.escalation.command.as_ref().map(|(program, arguments)| {
-        std::iter::once(program.display().to_string()).chain(arguments.iter().cloned()).collect::<Vec<_>>()
+        std::iter::once(program.display().to_string())
+            .chain(arguments.iter().cloned())
+            .collect::<Vec<_>>()
     });
     let webhook = config.escalation.webhook.as_ref().map(config::Secret::expose);
     Ok(Outside {
@@ -309,9 +345,19 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
         channels,
         mailer,
         teams: config.mail.teams.clone(),
-        mail_domain: config.mail.sender.as_ref().map_or("localhost", |sender| sender.from.email.domain()).to_owned(),
+        mail_domain: config
+            .mail
+            .sender
+            .as_ref()
+            .map_or("localhost", |sender| sender.from.email.domain())
+            .to_owned(),
         escalation: Escalation::new(webhook, &command.unwrap_or_default())?,
-        deployments: Deployments { host: host_id(data)?, spool_root: data.join("attempts"), binary, scripts },
+        deployments: Deployments {
+            host: host_id(data)?,
+            spool_root: data.join("attempts"),
+            binary,
+            scripts,
+        },
         repositories,
         redactor: redactor(config),
     })
@@ -331,11 +377,26 @@ fn script(environment: &config::Environment) -> Script {
 /// Hides every secret of the bot's own.
 fn redactor(config: &Config) -> Redactor {
     let slack = &config.slack;
-    let secrets = [Some(&slack.bot_token), Some(&slack.signing_secret), slack.signing_secret_previous.as_ref(), slack.app_token.as_ref()];
-    let others = [config.mail.sender.as_ref().map(|sender| &sender.url), config.escalation.webhook.as_ref()];
+    let secrets = [
+        Some(&slack.bot_token),
+        Some(&slack.signing_secret),
+        slack.signing_secret_previous.as_ref(),
+        slack.app_token.as_ref(),
+    ];
+    let others = [
+        config.mail.sender.as_ref().map(|sender| &sender.url),
+        config.escalation.webhook.as_ref(),
+    ];
     let database = match &config.store.database {
         Database::Postgres { url } => Some(url),
         Database::Sqlite { .. } => None,
     };
-    Redactor::new(secrets.into_iter().chain(others).flatten().chain(database).map(config::Secret::expose))
+    Redactor::new(
+        secrets
+            .into_iter()
+            .chain(others)
+            .flatten()
+            .chain(database)
+            .map(config::Secret::expose),
+    )
 }

@@ -17,7 +17,10 @@ pub struct Clock {
 impl Clock {
     /// A clock that follows the offset in `file`.
     pub fn following(file: PathBuf) -> Self {
-        let clock = Self { offset_ms: Arc::default(), file: Some(Arc::new(file)) };
+        let clock = Self {
+            offset_ms: Arc::default(),
+            file: Some(Arc::new(file)),
+        };
         clock.follow();
         clock
     }
@@ -26,7 +29,10 @@ impl Clock {
     pub fn follow(&self) {
         let Some(file) = &self.file else { return };
         // Written by a rename, so it is there and whole, or the demo has only begun.
-        if let Some(offset_ms) = std::fs::read_to_string(&**file).ok().and_then(|text| text.trim().parse().ok()) {
+        if let Some(offset_ms) = std::fs::read_to_string(&**file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+        {
             self.advance_to(offset_ms);
         }
     }

@@ -79,16 +79,23 @@ pub fn listen(store: Store, data_directory: &Path) -> anyhow::Result<tokio::task
 
 async fn answer(mut stream: UnixStream, store: &Store) -> anyhow::Result<()> {
     let mut line = String::new();
-    BufReader::new((&mut stream).take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    BufReader::new((&mut stream).take(LINE_BYTES_MAX))
+        .read_line(&mut line)
+        .await?;
     let request: Request = serde_json::from_str(&line)?;
     let answer = match apply(store, &request).await {
         Ok(found) => {
             tracing::info!(?request, found, "a job was changed through the control socket");
             Answer { found, error: None }
         }
-        Err(error) => Answer { found: false, error: Some(error.to_string()) },
+        Err(error) => Answer {
+            found: false,
+            error: Some(error.to_string()),
+        },
     };
-    stream.write_all(format!("{}\n", serde_json::to_string(&answer)?).as_bytes()).await?;
+    stream
+        .write_all(format!("{}\n", serde_json::to_string(&answer)?).as_bytes())
+        .await?;
     Ok(())
 }
 
@@ -98,11 +105,17 @@ async fn answer(mut stream: UnixStream, store: &Store) -> anyhow::Result<()> {
 /// When it can't be reached or says that it failed.
 pub async fn ask(data_directory: &Path, request: &Request) -> anyhow::Result<bool> {
     let path = socket_path(data_directory);
-    let mut stream = UnixStream::connect(&path).await.with_context(|| path.display().to_string())?;
-    stream.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
+    let mut stream = UnixStream::connect(&path)
+        .await
+        .with_context(|| path.display().to_string())?;
+    stream
+        .write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes())
+        .await?;
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(LINE_BYTES_MAX));
-    timeout(ANSWER_WITHIN, reader.read_line(&mut line)).await.context("no answer within 10 s")??;
+    timeout(ANSWER_WITHIN, reader.read_line(&mut line))
+        .await
+        .context("no answer within 10 s")??;
     let answer: Answer = serde_json::from_str(&line).context("the answer of the running process")?;
     match answer.error {
         None => Ok(answer.found),

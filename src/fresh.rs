@@ -24,5 +24,8 @@ pub fn person_id() -> PersonId {
 
 /// A text with a fresh salt.
 pub fn private_text(value: impl Into<String>) -> PrivateText {
-    PrivateText { salt: random_hex(32), value: value.into() }
+    PrivateText {
+        salt: random_hex(32),
+        value: value.into(),
+    }
 }

@@ -14,9 +14,17 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// When logs were started before.
 pub fn start_logs(json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if json { logs.json().try_init() } else { logs.with_ansi(false).try_init() };
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if json {
+        logs.json().try_init()
+    } else {
+        logs.with_ansi(false).try_init()
+    };
     started.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
@@ -40,15 +48,24 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(
-                Opts::new("countersign_slack_requests_total", "Requests from Slack by route and answer"),
+                Opts::new(
+                    "countersign_slack_requests_total",
+                    "Requests from Slack by route and answer",
+                ),
                 &["route", "code"],
             )?,
             jobs: IntGaugeVec::new(
-                Opts::new("countersign_jobs", "Unfinished jobs by lane and state; dead ones wait for a person"),
+                Opts::new(
+                    "countersign_jobs",
+                    "Unfinished jobs by lane and state; dead ones wait for a person",
+                ),
                 &["lane", "state"],
             )?,
             oldest_due: IntGaugeVec::new(
-                Opts::new("countersign_jobs_oldest_due_seconds", "When the oldest unfinished job was or is due, Unix time"),
+                Opts::new(
+                    "countersign_jobs_oldest_due_seconds",
+                    "When the oldest unfinished job was or is due, Unix time",
+                ),
                 &["lane", "state"],
             )?,
             notices_open: IntGauge::new(
@@ -83,8 +100,12 @@ impl Metrics {
         self.oldest_due.reset();
         for count in counts {
             let labels = [count.lane.as_str(), count.state.as_str()];
-            self.jobs.with_label_values(&labels).set(i64::try_from(count.count).unwrap_or(i64::MAX));
-            self.oldest_due.with_label_values(&labels).set(count.oldest_due_ms / 1_000);
+            self.jobs
+                .with_label_values(&labels)
+                .set(i64::try_from(count.count).unwrap_or(i64::MAX));
+            self.oldest_due
+                .with_label_values(&labels)
+                .set(count.oldest_due_ms / 1_000);
         }
         self.notices_open.set(open_notices(handler).await?);
         self.heartbeat.set(handler.clock.now_ms() / 1_000);
@@ -96,7 +117,11 @@ impl Metrics {
 
 /// Emergency notices whose clock runs: every running clock has its timer in the queue.
 async fn open_notices(handler: &Handler) -> anyhow::Result<i64> {
-    let filter = JobFilter { lane: Some("clock".to_owned()), limit: 1_000, ..JobFilter::default() };
+    let filter = JobFilter {
+        lane: Some("clock".to_owned()),
+        limit: 1_000,
+        ..JobFilter::default()
+    };
     let mut open = BTreeSet::new();
     for row in handler.store.jobs(&filter).await? {
         if let Ok(Job::BreachNotice { release, attempt }) = serde_json::from_str(&row.payload) {
@@ -105,7 +130,9 @@ async fn open_notices(handler: &Handler) -> anyhow::Result<i64> {
     }
     let mut count = 0;
     for (release, attempt) in open {
-        let (Some(release), _) = handler.release(&release).await? else { continue };
+        let (Some(release), _) = handler.release(&release).await? else {
+            continue;
+        };
         let notice = release.attempt(attempt).and_then(|attempt| attempt.notice.as_ref());
         count += i64::from(notice.is_some_and(|notice| notice.posted_ms.is_none()));
     }

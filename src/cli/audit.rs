@@ -78,7 +78,9 @@ fn report(broken: &Broken) -> ExitCode {
 
 async fn export(store: &Store, output: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut out: Box<dyn Write + Send> = match &output {
-        Some(path) => Box::new(BufWriter::new(File::create(path).with_context(|| path.display().to_string())?)),
+        Some(path) => Box::new(BufWriter::new(
+            File::create(path).with_context(|| path.display().to_string())?,
+        )),
         None => Box::new(BufWriter::new(std::io::stdout())),
     };
     let mut next = 1;
@@ -111,14 +113,24 @@ async fn compare(store: &Store) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    super::say(&format!("{streams} streams replayed, {differing} differ from their state rows"));
-    Ok(if differing == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    super::say(&format!(
+        "{streams} streams replayed, {differing} differ from their state rows"
+    ));
+    Ok(if differing == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(BROKEN)
+    })
 }
 
 async fn compare_one(store: &Store, row: &StateRow) -> anyhow::Result<()> {
     let entries = store.entries_of(&row.stream).await?;
     let version = entries.last().map_or(0, |entry| entry.version);
-    anyhow::ensure!(version >= row.version, "the row is at version {}, the log ends at {version}", row.version);
+    anyhow::ensure!(
+        version >= row.version,
+        "the row is at version {}, the log ends at {version}",
+        row.version
+    );
     // A commit between the two reads makes the log longer than the row; what the row knew is compared.
     let known = usize::try_from(row.version).unwrap_or(usize::MAX).min(entries.len());
     let replayed = if row.stream.starts_with("release/") {

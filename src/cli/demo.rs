@@ -47,8 +47,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut bot = stage.bot().context("the bot")?;
     stage.wait_until_ready(&mut page, &mut bot).await?;
     super::say(&format!("\n  Open  http://{}  and follow \"Try this\".\n", stage.page));
-    super::say(&format!("  The bot is process {}; kill it if you like, it comes back.", bot.id().unwrap_or_default()));
-    super::say(&format!("  Everything is in {}. Ctrl-C ends the demo.", stage.folder.display()));
+    super::say(&format!(
+        "  The bot is process {}; kill it if you like, it comes back.",
+        bot.id().unwrap_or_default()
+    ));
+    super::say(&format!(
+        "  Everything is in {}. Ctrl-C ends the demo.",
+        stage.folder.display()
+    ));
     stage.watch(page, bot).await
 }
 
@@ -71,7 +77,13 @@ impl Stage {
     fn playground(&self) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["playground", "--listen", &self.page.to_string(), "--bot", &format!("http://{}", self.bot)])
+            .args([
+                "playground",
+                "--listen",
+                &self.page.to_string(),
+                "--bot",
+                &format!("http://{}", self.bot),
+            ])
             .arg("--clock-file")
             .arg(self.clock_file())
             .stdin(Stdio::null())
@@ -80,7 +92,10 @@ impl Stage {
     }
 
     fn bot(&self) -> anyhow::Result<Child> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("bot.log"))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("bot.log"))?;
         let workspace = playground::Workspace::demo();
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -107,16 +122,30 @@ impl Stage {
     async fn wait_until_ready(&self, page: &mut Child, bot: &mut Child) -> anyhow::Result<()> {
         let give_up = tokio::time::Instant::now() + READY_WITHIN;
         let client = reqwest::Client::new();
-        for url in [format!("http://{}/healthz", self.page), format!("http://{}/readyz", self.bot)] {
+        for url in [
+            format!("http://{}/healthz", self.page),
+            format!("http://{}/readyz", self.bot),
+        ] {
             loop {
-                if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                if client
+                    .get(&url)
+                    .send()
+                    .await
+                    .is_ok_and(|answer| answer.status().is_success())
+                {
                     break;
                 }
                 if let Some(status) = bot.try_wait()? {
-                    anyhow::bail!("the bot ended with {status}; {} says why", self.folder.join("bot.log").display());
+                    anyhow::bail!(
+                        "the bot ended with {status}; {} says why",
+                        self.folder.join("bot.log").display()
+                    );
                 }
                 anyhow::ensure!(page.try_wait()?.is_none(), "the playground ended");
-                anyhow::ensure!(tokio::time::Instant::now() < give_up, "{url} did not answer within 30 s");
+                anyhow::ensure!(
+                    tokio::time::Instant::now() < give_up,
+                    "{url} did not answer within 30 s"
+                );
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -145,7 +174,11 @@ impl Stage {
 
 /// Asks for an end in good order, and waits for it.
 async fn stop(bot: &mut Child) {
-    if let Some(pid) = bot.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
+    if let Some(pid) = bot
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(rustix::process::Pid::from_raw)
+    {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
     if tokio::time::timeout(Duration::from_secs(15), bot.wait()).await.is_err() {

@@ -49,10 +49,17 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
 
 async fn list(store: &Store, release: Option<String>, dead: bool) -> anyhow::Result<ExitCode> {
     let states = if dead { vec!["dead".to_owned()] } else { Vec::new() };
-    let filter = JobFilter { states, subject: release, limit: LIST_MAX, ..JobFilter::default() };
+    let filter = JobFilter {
+        states,
+        subject: release,
+        limit: LIST_MAX,
+        ..JobFilter::default()
+    };
     let rows = store.jobs(&filter).await?;
     for row in &rows {
-        let due = jiff::Timestamp::from_millisecond(row.due_ms).map(|due| due.to_string()).unwrap_or_default();
+        let due = jiff::Timestamp::from_millisecond(row.due_ms)
+            .map(|due| due.to_string())
+            .unwrap_or_default();
         super::say(&format!(
             "{}\t{}\t{}\tdue {due}\tattempt {} of {}\t{}",
             row.id,
@@ -78,6 +85,10 @@ async fn change(url: &str, place: &StorePlace, request: control::Request) -> any
         Err(OpenError::Locked { .. }) => control::ask(&place.data, &request).await?,
         Err(error) => return Err(error.into()),
     };
-    super::say(if found { "done" } else { "there is no such job in a state that allows it" });
+    super::say(if found {
+        "done"
+    } else {
+        "there is no such job in a state that allows it"
+    });
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -33,7 +33,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let clock = clock(&arguments);
     let binary = std::env::current_exe().context("this program's own path")?;
-    let running = start(Setup { config, part: arguments.role, clock, binary }).await?;
+    let running = start(Setup {
+        config,
+        part: arguments.role,
+        clock,
+        binary,
+    })
+    .await?;
     tracing::info!(address = %running.address, part = ?arguments.role, "serving on {}", running.address);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -48,7 +54,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 #[cfg(feature = "playground")]
 fn clock(arguments: &Arguments) -> Clock {
-    let Some(file) = arguments.clock_file.clone() else { return Clock::default() };
+    let Some(file) = arguments.clock_file.clone() else {
+        return Clock::default();
+    };
     let clock = Clock::following(file);
     let follower = clock.clone();
     tokio::spawn(async move {

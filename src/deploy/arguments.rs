@@ -90,10 +90,7 @@ impl std::error::Error for ArgumentError {}
 /// # Errors
 /// An [`ArgumentError`] for the first template or value that is not acceptable; every value is
 /// checked, named or not, so that a bad version is refused whatever the templates look like.
-pub fn expand_arguments(
-    templates: &[String],
-    values: &BTreeMap<&str, &str>,
-) -> Result<Vec<String>, ArgumentError> {
+pub fn expand_arguments(templates: &[String], values: &BTreeMap<&str, &str>) -> Result<Vec<String>, ArgumentError> {
     for (name, value) in values {
         check_value(name, value)?;
     }
@@ -159,11 +156,7 @@ fn expand(template: &str, values: &BTreeMap<&str, &str>) -> Result<String, Argum
     Ok(expanded)
 }
 
-fn value_of<'a>(
-    name: &str,
-    template: &str,
-    values: &BTreeMap<&str, &'a str>,
-) -> Result<&'a str, ArgumentError> {
+fn value_of<'a>(name: &str, template: &str, values: &BTreeMap<&str, &'a str>) -> Result<&'a str, ArgumentError> {
     if !PLACEHOLDERS.contains(&name) {
         return Err(ArgumentError::UnknownPlaceholder {
             template: template.to_owned(),
@@ -173,7 +166,5 @@ fn value_of<'a>(
     values
         .get(name)
         .copied()
-        .ok_or_else(|| ArgumentError::NoValue {
-            name: name.to_owned(),
-        })
+        .ok_or_else(|| ArgumentError::NoValue { name: name.to_owned() })
 }

@@ -159,10 +159,7 @@ pub fn clean_text(bytes: &[u8]) -> String {
 fn shows(character: char) -> bool {
     match character {
         '\t' => true,
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => false,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
         other => !other.is_control(),
     }
 }

@@ -113,18 +113,13 @@ pub fn child_environment<N: AsRef<str>>(
             continue;
         };
         if value.contains('\0') {
-            return Err(EnvironmentError::HoldsNul {
-                name: name.to_owned(),
-            });
+            return Err(EnvironmentError::HoldsNul { name: name.to_owned() });
         }
         environment.insert(name.to_owned(), value.clone());
     }
     for (name, value) in variables.placeholders() {
         check_value(name, value).map_err(EnvironmentError::Value)?;
-        environment.insert(
-            format!("COUNTERSIGN_{}", name.to_uppercase()),
-            value.to_owned(),
-        );
+        environment.insert(format!("COUNTERSIGN_{}", name.to_uppercase()), value.to_owned());
     }
     environment.insert("COUNTERSIGN_FENCE".to_owned(), variables.fence.to_string());
     Ok(environment)

@@ -85,10 +85,7 @@ impl fmt::Debug for Launch {
             .field("program", &self.program)
             .field("arguments", &self.arguments)
             .field("working_directory", &self.working_directory)
-            .field(
-                "environment_names",
-                &self.environment.keys().collect::<Vec<_>>(),
-            )
+            .field("environment_names", &self.environment.keys().collect::<Vec<_>>())
             .field("script_digest", &self.script_digest)
             .field("timeout_ms", &self.timeout_ms)
             .finish_non_exhaustive()
@@ -115,10 +112,7 @@ pub enum LaunchError {
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Format(found) => write!(
-                f,
-                "the launch has format {found}, this version reads {FORMAT}"
-            ),
+            Self::Format(found) => write!(f, "the launch has format {found}, this version reads {FORMAT}"),
             Self::Attempt(attempt) => write!(
                 f,
                 "{attempt:?} can't be an attempt id: 1 to 100 letters, digits, '.', '_' or '-', the first one a letter or digit"
@@ -174,9 +168,7 @@ impl Launch {
             "kill_grace_ms must be at most 600000 (10 minutes)"
         } else if limits.head_bytes > OutputLimits::KEPT_BYTES_MAX {
             "output.head_bytes must be at most 67108864 (64 MiB)"
-        } else if !(OutputLimits::TAIL_BYTES_MIN..=OutputLimits::KEPT_BYTES_MAX)
-            .contains(&limits.tail_bytes)
-        {
+        } else if !(OutputLimits::TAIL_BYTES_MIN..=OutputLimits::KEPT_BYTES_MAX).contains(&limits.tail_bytes) {
             "output.tail_bytes must be between 65536 (64 KiB) and 67108864 (64 MiB)"
         } else if !(80..=OutputLimits::LINE_BYTES_MAX).contains(&limits.line_bytes) {
             "output.line_bytes must be between 80 and 65536 (64 KiB)"
@@ -199,10 +191,7 @@ impl Launch {
             }
         }
         if self.environment.get(ATTEMPT_VARIABLE) != Some(&self.attempt) {
-            return refuse(format!(
-                "the environment must hold {ATTEMPT_VARIABLE}={}",
-                self.attempt
-            ));
+            return refuse(format!("the environment must hold {ATTEMPT_VARIABLE}={}", self.attempt));
         }
         Ok(())
     }

@@ -98,9 +98,8 @@ impl OutputSpool {
             }
         }
         let mut summary = self.summary.clone();
-        summary.truncated = self.tail_bytes > self.limits.tail_bytes
-            || summary.lost_bytes > 0
-            || self.cleaner.has_cut();
+        summary.truncated =
+            self.tail_bytes > self.limits.tail_bytes || summary.lost_bytes > 0 || self.cleaner.has_cut();
         summary
     }
 
@@ -154,9 +153,7 @@ pub(super) fn read_kept(spool: &Path, finished: bool) -> io::Result<Kept> {
     // The ring before the head: it is used only once the head is full.
     let (before, capacity) = read_header(&ring)?;
     let mut data = Vec::new();
-    (&ring)
-        .take(HEADER_BYTES + capacity)
-        .read_to_end(&mut data)?;
+    (&ring).take(HEADER_BYTES + capacity).read_to_end(&mut data)?;
     data.drain(..data.len().min(16));
     let (after, _) = read_header(&ring)?;
     if let Some(mut head) = open(&spool.join(HEAD_FILE))? {

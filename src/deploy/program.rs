@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 /// Programs that read a command line out of an argument; a value in there could become a command.
 const SHELLS: [&str; 15] = [
-    "sh", "ash", "bash", "busybox", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "pwsh",
-    "rbash", "tcsh", "zsh",
+    "sh", "ash", "bash", "busybox", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "pwsh", "rbash", "tcsh",
+    "zsh",
 ];
 
 /// Why a program can't be a deployment script (`deploy.script`).
@@ -72,9 +72,7 @@ impl std::error::Error for ProgramError {}
 /// A [`ProgramError`] that says what is wrong with it.
 pub fn resolve_program(program: &str, working_directory: &Path) -> Result<PathBuf, ProgramError> {
     if !working_directory.is_absolute() || !working_directory.is_dir() {
-        return Err(ProgramError::WorkingDirectory(
-            working_directory.to_path_buf(),
-        ));
+        return Err(ProgramError::WorkingDirectory(working_directory.to_path_buf()));
     }
     let path = working_directory.join(program);
     check_program(&path)?;

@@ -15,8 +15,7 @@ use super::launch::Launch;
 use super::output::OutputSpool;
 use super::program::script_digest;
 use super::spool::{
-    Outcome, OutputSummary, SUPERVISOR_FILE, Status, Supervisor, now_ms, stop_request, to_json,
-    write_durably,
+    Outcome, OutputSummary, SUPERVISOR_FILE, Status, Supervisor, now_ms, stop_request, to_json, write_durably,
 };
 use super::supervise::{boot_id, never_ran};
 use super::tree::{Scope, Tree, own_process};
@@ -53,8 +52,7 @@ enum Ending {
 
 /// Runs the script to its end. Every failure is a status; the start was claimed before.
 pub(super) fn run(spool: &Path, launch: &Launch, output: OutputSpool) -> Status {
-    let prepared =
-        check_script(launch).and_then(|()| own_process().map_err(|error| failed(&error)));
+    let prepared = check_script(launch).and_then(|()| own_process().map_err(|error| failed(&error)));
     let spawned = prepared.and_then(|own| Ok((own, spawn(launch, output)?)));
     match spawned {
         Ok((own, (child, listener))) => {
@@ -118,10 +116,7 @@ fn spawn_free_file(command: &mut Command) -> io::Result<Child> {
     let patience = Instant::now() + Duration::from_secs(2);
     loop {
         match command.spawn() {
-            Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy
-                    && Instant::now() < patience =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < patience => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             other => return other,
@@ -135,9 +130,7 @@ fn listen(mut reader: PipeReader, listener: &Listener) {
         match reader.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => {
-                listener
-                    .heard_ms
-                    .store(elapsed_ms(listener.since), Ordering::Relaxed);
+                listener.heard_ms.store(elapsed_ms(listener.since), Ordering::Relaxed);
                 listener.with_spool(|spool| spool.append(&buffer[..length]));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -185,13 +178,7 @@ fn announce(spool: &Path, child: &Child, started_ms: i64) {
     let _ = to_json(&supervisor).and_then(|bytes| write_durably(spool, SUPERVISOR_FILE, &bytes));
 }
 
-fn watch_to_end(
-    spool: &Path,
-    launch: &Launch,
-    tree: &Tree,
-    listener: &Listener,
-    started_ms: i64,
-) -> Status {
+fn watch_to_end(spool: &Path, launch: &Launch, tree: &Tree, listener: &Listener, started_ms: i64) -> Status {
     let leader = tree.leader();
     let ending = watch(spool, launch, listener, tree);
     let mut ended_ms = now_ms();
@@ -200,10 +187,7 @@ fn watch_to_end(
             listener.wait_closed(DRAIN);
             (Scope::Group, LEFTOVER_GRACE)
         }
-        _ => (
-            Scope::Everything,
-            Duration::from_millis(launch.kill_grace_ms),
-        ),
+        _ => (Scope::Everything, Duration::from_millis(launch.kill_grace_ms)),
     };
     let survivors = tree.end(scope, grace);
     let last = reap(leader);

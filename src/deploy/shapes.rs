@@ -103,10 +103,7 @@ fn add(spans: &mut Vec<Span>, start: usize, end: usize) {
 }
 
 fn run(bytes: &[u8], belongs: fn(u8) -> bool) -> usize {
-    bytes
-        .iter()
-        .position(|byte| !belongs(*byte))
-        .unwrap_or(bytes.len())
+    bytes.iter().position(|byte| !belongs(*byte)).unwrap_or(bytes.len())
 }
 
 /// `Bearer …` anywhere, and `Basic …` behind the word authorization, in any case.
@@ -125,11 +122,7 @@ fn authorization(text: &str, spans: &mut Vec<Span>) {
             let end = start + length;
             // A cut can leave a short rest of a long token.
             let cut = text[end..].is_empty() || text[end..].starts_with('…');
-            if blanks > 0
-                && length > 0
-                && (header || !needs_header)
-                && (length >= 8 || header || cut)
-            {
+            if blanks > 0 && length > 0 && (header || !needs_header) && (length >= 8 || header || cut) {
                 add(spans, start, end);
             }
         }
@@ -157,8 +150,7 @@ fn private_keys(text: &str, spans: &mut Vec<Span>) {
     }
     for &(at, end) in &ends {
         let began = begins.iter().rev().find(|(start, _)| *start < at);
-        let closed_before =
-            |start: usize| ends.iter().any(|(other, _)| (start..at).contains(other));
+        let closed_before = |start: usize| ends.iter().any(|(other, _)| (start..at).contains(other));
         if began.is_none_or(|(start, _)| closed_before(*start)) {
             add(spans, key_lines_before(text, at), end);
         }
@@ -184,14 +176,9 @@ fn key_lines_before(text: &str, at: usize) -> usize {
 fn urls(text: &str, spans: &mut Vec<Span>) {
     for (at, separator) in text.match_indices("://") {
         let start = at + separator.len();
-        let stops = |byte: u8| {
-            byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`')
-        };
+        let stops = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`');
         let word = &text.as_bytes()[start..];
-        let length = word
-            .iter()
-            .position(|byte| stops(*byte))
-            .unwrap_or(word.len());
+        let length = word.iter().position(|byte| stops(*byte)).unwrap_or(word.len());
         let word = &word[..length.min(USERINFO_BYTES_MAX)];
         // Passwords with an unescaped slash exist, so the last @ of the word counts.
         let userinfo = word.iter().rposition(|byte| *byte == b'@');
@@ -214,9 +201,7 @@ fn urls(text: &str, spans: &mut Vec<Span>) {
 /// A password whose `@` was cut off. Up to five digits are a port.
 fn torn_password(text: &str, start: usize, spans: &mut Vec<Span>) {
     let stops = |character: char| character.is_whitespace() || matches!(character, '…' | '/');
-    let end = text[start..]
-        .find(stops)
-        .map_or(text.len(), |at| start + at);
+    let end = text[start..].find(stops).map_or(text.len(), |at| start + at);
     let cut = end == text.len() || text[end..].starts_with('…');
     let port = end - start <= 5 && text[start..end].bytes().all(|byte| byte.is_ascii_digit());
     if cut && !port {

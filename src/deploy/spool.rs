@@ -109,11 +109,7 @@ pub enum Observation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "claim", rename_all = "snake_case")]
 pub(super) enum Claim {
-    Started {
-        pid: u32,
-        boot_id: String,
-        at_ms: i64,
-    },
+    Started { pid: u32, boot_id: String, at_ms: i64 },
     Forbidden,
 }
 

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::launch::{Launch, LaunchError};
 use super::spool::{
-    CLAIM_FILE, Claim, ERROR_FILE, LAUNCH_FILE, Outcome, STATUS_FILE, SUPERVISOR_FILE, Status,
-    Supervisor, create_exclusively, create_spool, forbid_start, read_json, spool_directory,
-    to_json,
+    CLAIM_FILE, Claim, ERROR_FILE, LAUNCH_FILE, Outcome, STATUS_FILE, SUPERVISOR_FILE, Status, Supervisor,
+    create_exclusively, create_spool, forbid_start, read_json, spool_directory, to_json,
 };
 
 /// How long a supervisor may take to say that it has started the script.
@@ -80,17 +79,13 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
-            Self::ScriptChanged => f.write_str(
-                "the deployment script changed after its digest was taken; nothing was started",
-            ),
+            Self::ScriptChanged => {
+                f.write_str("the deployment script changed after its digest was taken; nothing was started")
+            }
             Self::SpawnFailed(error) => write!(f, "nothing was started: {error}"),
             Self::Forbidden => f.write_str("the start of this attempt was forbidden"),
             Self::Stopped => f.write_str("the attempt was stopped before its script ran"),
-            Self::LaunchDiffers(spool) => write!(
-                f,
-                "{} holds another launch under this attempt id",
-                spool.display()
-            ),
+            Self::LaunchDiffers(spool) => write!(f, "{} holds another launch under this attempt id", spool.display()),
             Self::Setup(text) => write!(f, "nothing was started: {text}"),
             Self::AlreadyStarted => f.write_str("this attempt was started before"),
             Self::Unknown(text) => write!(f, "it is not known whether the script started: {text}"),
@@ -108,11 +103,7 @@ impl std::error::Error for StartError {}
 ///
 /// # Errors
 /// A [`StartError`]; its [`StartError::certainty`] says whether anything can have run.
-pub fn start(
-    launch: &Launch,
-    spool_root: &Path,
-    countersign_binary: &Path,
-) -> Result<Started, StartError> {
+pub fn start(launch: &Launch, spool_root: &Path, countersign_binary: &Path) -> Result<Started, StartError> {
     launch.check().map_err(StartError::Refused)?;
     let root = spool_root
         .canonicalize()
@@ -124,11 +115,7 @@ pub fn start(
         Ok(child) => confirm(spool, child),
         Err(error) => {
             let binary = countersign_binary.display();
-            Err(settle(
-                &spool,
-                None,
-                &format!("can't run {binary}: {error}"),
-            ))
+            Err(settle(&spool, None, &format!("can't run {binary}: {error}")))
         }
     }
 }
@@ -204,10 +191,7 @@ fn reap_later(mut child: Child) {
 
 fn explain(ended: Option<ExitStatus>, told: &str) -> String {
     match ended {
-        None => format!(
-            "the supervisor said nothing for {} s",
-            CONFIRM_WAIT.as_secs()
-        ),
+        None => format!("the supervisor said nothing for {} s", CONFIRM_WAIT.as_secs()),
         Some(status) if told.is_empty() => format!("the supervisor ended ({status})"),
         Some(status) => format!("the supervisor ended ({status}): {told}"),
     }

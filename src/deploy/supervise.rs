@@ -22,8 +22,8 @@ use super::launch::Launch;
 use super::output::OutputSpool;
 use super::run::run;
 use super::spool::{
-    CLAIM_FILE, Claim, ERROR_FILE, LAUNCH_FILE, LOCK_FILE, Outcome, RESERVE_FILE, STATUS_FILE,
-    Status, create_exclusively, now_ms, read_json, stop_request, sync_directory, to_json,
+    CLAIM_FILE, Claim, ERROR_FILE, LAUNCH_FILE, LOCK_FILE, Outcome, RESERVE_FILE, STATUS_FILE, Status,
+    create_exclusively, now_ms, read_json, stop_request, sync_directory, to_json,
 };
 use super::tree::own_process;
 
@@ -83,21 +83,16 @@ pub fn supervise(spool: &Path) -> ExitCode {
 fn supervise_attempt(spool: &Path) -> Result<(), Refusal> {
     let spool = fs::canonicalize(spool)
         .map_err(refused("the spool directory can't be opened"))
-        .map_err(|refusal| {
-            Refusal::new(REFUSED, format!("{} ({})", refusal.text, spool.display()))
-        })?;
+        .map_err(|refusal| Refusal::new(REFUSED, format!("{} ({})", refusal.text, spool.display())))?;
     let spool = spool.as_path();
     let _signals = settle_in().map_err(refused("the supervisor can't be set up"))?;
     let _lock = take_lock(spool)?;
     let launch = read_launch(spool)?;
     reserve_status(spool).map_err(refused("no room for the status"))?;
-    let output =
-        OutputSpool::create(spool, launch.output).map_err(refused("no room for output"))?;
+    let output = OutputSpool::create(spool, launch.output).map_err(refused("no room for output"))?;
     claim(spool)?;
     let status = match stop_request(spool) {
-        Some(stop) => never_ran(Outcome::Stopped {
-            reason: stop.reason,
-        }),
+        Some(stop) => never_ran(Outcome::Stopped { reason: stop.reason }),
         None => run(spool, &launch, output),
     };
     record(spool, &status)
@@ -122,9 +117,7 @@ fn settle_in() -> io::Result<Runtime> {
     if getsid(None)? != getpid() {
         setsid()?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     {
         let _inside = runtime.enter();
         for harmless in [
@@ -178,12 +171,7 @@ fn take_lock(spool: &Path) -> Result<File, Refusal> {
 fn read_launch(spool: &Path) -> Result<Launch, Refusal> {
     let launch: Launch = read_json(&spool.join(LAUNCH_FILE))
         .map_err(refused("the launch can't be read"))?
-        .ok_or_else(|| {
-            Refusal::new(
-                REFUSED,
-                format!("there is no {LAUNCH_FILE} in {}", spool.display()),
-            )
-        })?;
+        .ok_or_else(|| Refusal::new(REFUSED, format!("there is no {LAUNCH_FILE} in {}", spool.display())))?;
     launch
         .check()
         .map_err(|error| Refusal::new(REFUSED, error.to_string()))?;

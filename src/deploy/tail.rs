@@ -27,19 +27,13 @@ pub struct Tail {
 ///
 /// # Errors
 /// The error of reading the spool.
-pub fn tail(
-    spool: &Path,
-    max_bytes: usize,
-    max_lines: usize,
-    redactor: &Redactor,
-) -> io::Result<Tail> {
+pub fn tail(spool: &Path, max_bytes: usize, max_lines: usize, redactor: &Redactor) -> io::Result<Tail> {
     // The status before the output: once it is there, the output is final.
     let status: Option<Status> = read_json(&spool.join(STATUS_FILE))?;
     let kept = read_kept(spool, status.is_some())?;
     let kept_bytes = (kept.head.len() + kept.tail.len()) as u64 + kept.missing_bytes;
     let total_bytes = (status.as_ref()).map_or(kept_bytes, |status| status.output.clean_bytes);
-    let incomplete =
-        kept.missing_bytes > 0 || (status.as_ref()).is_some_and(|status| status.output.truncated);
+    let incomplete = kept.missing_bytes > 0 || (status.as_ref()).is_some_and(|status| status.output.truncated);
     let lost_end = (status.as_ref()).is_none_or(|status| status.output.lost_bytes > 0);
 
     let window = max_bytes

@@ -8,8 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
-    pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
 };
 
 const POLL: Duration = Duration::from_millis(50);
@@ -113,12 +112,8 @@ impl Tree {
         for process in processes() {
             let orphan = process.parent == self.own.pid && process.pid != leader;
             if orphan && process.state == b'Z' {
-                let _ = Pid::from_raw(process.pid).map(|pid| {
-                    waitid(
-                        WaitId::Pid(pid),
-                        WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-                    )
-                });
+                let _ = Pid::from_raw(process.pid)
+                    .map(|pid| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG));
             }
         }
     }
@@ -144,9 +139,7 @@ impl Tree {
                 _ if process.group == self.leader.as_raw_nonzero().get() => true,
                 Scope::Group => false,
                 Scope::Everything => {
-                    process.session == self.own.pid
-                        || descendants.contains(&process.pid)
-                        || self.is_marked(*process)
+                    process.session == self.own.pid || descendants.contains(&process.pid) || self.is_marked(*process)
                 }
             })
             .collect()

@@ -2,9 +2,7 @@
 
 use super::load::Loaded;
 use super::{Order, repeat_guard};
-use crate::store::{
-    ClosedRepeat, Commit, NewJob, Settlement, StateRow, StoredText, StreamVersion,
-};
+use crate::store::{ClosedRepeat, Commit, NewJob, Settlement, StateRow, StoredText, StreamVersion};
 use anyhow::Context as _;
 use domain::case::Case;
 use domain::command::Actor;
@@ -42,7 +40,9 @@ pub(super) fn events(
     };
     for event in events {
         if let Event::SignedOff { sign_off } = event {
-            commit.unique.push(sign_off_key(&order.command.release, case.release.as_ref(), sign_off));
+            commit
+                .unique
+                .push(sign_off_key(&order.command.release, case.release.as_ref(), sign_off));
         }
         case.evolve(event, now_ms);
         let (stream, version) = match event.service_stream() {
@@ -65,7 +65,10 @@ pub(super) fn events(
             let texts = order.command.intent.texts();
             commit.texts = texts
                 .into_iter()
-                .map(|text| StoredText { stream: release_stream.clone(), text: text.clone() })
+                .map(|text| StoredText {
+                    stream: release_stream.clone(),
+                    text: text.clone(),
+                })
                 .collect();
         }
         if service_version > loaded.service_version {
@@ -99,8 +102,14 @@ pub(super) fn refusal(order: &Order<'_>, loaded: &Loaded, refusal: &Refusal, now
         cause: refusal.cause.word().to_owned(),
     };
     let guard = repeat_guard(order, refusal, ask);
-    let close = Job::CloseRefusals { release: command.release.clone(), key: guard.key.clone() };
-    let close = Due { job: close, at_ms: now_ms + guard.window_ms };
+    let close = Job::CloseRefusals {
+        release: command.release.clone(),
+        key: guard.key.clone(),
+    };
+    let close = Due {
+        job: close,
+        at_ms: now_ms + guard.window_ms,
+    };
     let mut job = new_job(&close, 0, 0, now_ms)?;
     job.id = format!("refusals/{}/{now_ms}", guard.key);
     Ok(Commit {
@@ -120,7 +129,11 @@ pub(super) fn closing(
     settles: Settlement,
     now_ms: i64,
 ) -> anyhow::Result<Commit> {
-    let event = Event::RefusalsRepeated { release: release.clone(), key: key.to_owned(), count };
+    let event = Event::RefusalsRepeated {
+        release: release.clone(),
+        key: key.to_owned(),
+        count,
+    };
     let entry = Draft {
         stream: refused_stream(release),
         version: 0,
@@ -131,7 +144,10 @@ pub(super) fn closing(
     };
     Ok(Commit {
         entries: if count > 0 { vec![entry] } else { Vec::new() },
-        closes_repeat: Some(ClosedRepeat { key: key.to_owned(), count }),
+        closes_repeat: Some(ClosedRepeat {
+            key: key.to_owned(),
+            count,
+        }),
         settles: Some(settles),
         decided_ms: now_ms,
         ..Commit::default()
@@ -149,7 +165,10 @@ fn reads(order: &Order<'_>, loaded: &Loaded) -> Vec<StreamVersion> {
         version: loaded.release_version,
     }];
     if let Some(service) = &loaded.service {
-        reads.push(StreamVersion { stream: service.stream(), version: loaded.service_version });
+        reads.push(StreamVersion {
+            stream: service.stream(),
+            version: loaded.service_version,
+        });
     }
     reads
 }
@@ -167,7 +186,9 @@ pub(crate) fn draft(
         decided_ms: now_ms,
         actor: order.command.actor.id().to_owned(),
         // A job's request id is its own business; a person's is evidence of what Slack signed.
-        request: matches!(order.command.actor, Actor::Person(_)).then(|| order.request.clone()).flatten(),
+        request: matches!(order.command.actor, Actor::Person(_))
+            .then(|| order.request.clone())
+            .flatten(),
         event: serde_json::to_value(event).context("an event")?,
     })
 }
@@ -175,16 +196,26 @@ pub(crate) fn draft(
 /// One sign-off of one revision, round, role and person exists once, whatever ids its delivery had.
 fn sign_off_key(key: &ReleaseKey, release: Option<&Release>, sign_off: &SignOff) -> String {
     let (revision, round) = release.map_or((0, 0), |release| {
-        (release.revision, release.rounds.get(&sign_off.role).copied().unwrap_or_default())
+        (
+            release.revision,
+            release.rounds.get(&sign_off.role).copied().unwrap_or_default(),
+        )
     });
-    format!("sign-off/{key}/{revision}/{round}/{}/{}", sign_off.role, sign_off.person)
+    format!(
+        "sign-off/{key}/{revision}/{round}/{}/{}",
+        sign_off.role, sign_off.person
+    )
 }
 
 /// A job as the queue stores it. `version` and `index` make its id the same whoever commits it.
 pub(crate) fn new_job(due: &Due, version: u64, index: usize, now_ms: i64) -> anyhow::Result<NewJob> {
     let job = &due.job;
     let payload = serde_json::to_value(job).context("a job")?;
-    let kind = payload.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+    let kind = payload
+        .get("kind")
+        .and_then(|kind| kind.as_str())
+        .unwrap_or_default()
+        .to_owned();
     let (order_key, coalesce_key) = match job {
         // One at a time per message, and one waiting is enough: it will render what is true then.
         Job::RefreshMessage { message } => {

@@ -29,9 +29,15 @@ impl Handler {
             Intent::StartAttempt { .. } => self.replay(&command.release).await?,
             _ => self.release(&command.release).await?,
         };
-        let service_name = release.as_ref().map(|release| release.service.clone()).or_else(|| order.service.clone());
+        let service_name = release
+            .as_ref()
+            .map(|release| release.service.clone())
+            .or_else(|| order.service.clone());
         let mut loaded = Loaded {
-            case: Case { release, ..Case::default() },
+            case: Case {
+                release,
+                ..Case::default()
+            },
             release_version,
             service: None,
             service_version: 0,
@@ -49,7 +55,10 @@ impl Handler {
         }
         let facts = Wanted {
             people: self.people_of(&loaded.case, &command.actor, wanted(&command.intent)),
-            holders: matches!(wanted(&command.intent), FactsWanted::Holders | FactsWanted::SignersAndHolders),
+            holders: matches!(
+                wanted(&command.intent),
+                FactsWanted::Holders | FactsWanted::SignersAndHolders
+            ),
             service,
             within: order.facts_within,
         };
@@ -75,7 +84,9 @@ impl Handler {
     /// # Errors
     /// When the database or the row can't be read.
     pub async fn release(&self, key: &ReleaseKey) -> Result<(Option<Release>, u64), HandleError> {
-        let Some(row) = self.store.stream(&key.stream()).await? else { return Ok((None, 0)) };
+        let Some(row) = self.store.stream(&key.stream()).await? else {
+            return Ok((None, 0));
+        };
         let release = serde_json::from_str(&row.state)
             .with_context(|| format!("the state row of {key}; `countersign audit replay` compares it with the log"));
         Ok((Some(release.map_err(HandleError::Broken)?), row.version))
@@ -119,8 +130,14 @@ pub fn replay_service(entries: &[Sealed]) -> anyhow::Result<Service> {
 }
 
 fn open(sealed: &Sealed, expected: u64) -> anyhow::Result<(domain::log_entry::Entry, Event)> {
-    let entry = sealed.open().map_err(|kind| anyhow::anyhow!("entry {} is {kind}", sealed.position))?;
-    anyhow::ensure!(entry.version == expected, "entry {}: its stream has a gap", sealed.position);
+    let entry = sealed
+        .open()
+        .map_err(|kind| anyhow::anyhow!("entry {} is {kind}", sealed.position))?;
+    anyhow::ensure!(
+        entry.version == expected,
+        "entry {}: its stream has a gap",
+        sealed.position
+    );
     let event = serde_json::from_value(entry.event.clone())
         .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))?;
     Ok((entry, event))
@@ -130,7 +147,9 @@ fn open(sealed: &Sealed, expected: u64) -> anyhow::Result<(domain::log_entry::En
 /// service's releases don't wait for each other.
 fn needs_service(intent: &Intent, release: Option<&Release>) -> bool {
     let Some(release) = release else { return false };
-    let queued = release.live_attempt().is_some_and(|attempt| attempt.state == AttemptState::Queued);
+    let queued = release
+        .live_attempt()
+        .is_some_and(|attempt| attempt.state == AttemptState::Queued);
     match intent {
         Intent::Deploy
         | Intent::StopDeployment
@@ -138,7 +157,9 @@ fn needs_service(intent: &Intent, release: Option<&Release>) -> bool {
         | Intent::StartAttempt { .. }
         | Intent::RecordEnd { .. }
         | Intent::RecordInterrupted { .. } => true,
-        Intent::SignOff { .. } | Intent::EndTechLeadWait { .. } | Intent::RecordSource(_) => release.kind.is_emergency(),
+        Intent::SignOff { .. } | Intent::EndTechLeadWait { .. } | Intent::RecordSource(_) => {
+            release.kind.is_emergency()
+        }
         Intent::Reject { .. } | Intent::Withdraw { .. } | Intent::Cancel { .. } => queued,
         _ => false,
     }

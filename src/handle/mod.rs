@@ -15,8 +15,8 @@ use domain::command::{Actor, Command, Intent};
 use domain::decide::decide;
 use domain::effects::Due;
 use domain::event::Event;
-use domain::intents::authority::Ask;
 use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
+use domain::intents::authority::Ask;
 use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
@@ -200,13 +200,21 @@ impl Handler {
         now_ms: i64,
     ) -> Result<Option<Handled>, HandleError> {
         let built = build::events(order, &loaded, &events, &self.policy, now_ms).map_err(HandleError::Broken)?;
-        let reply = (order.reply)(&Verdict::Done { case: &built.case, events: &events });
+        let reply = (order.reply)(&Verdict::Done {
+            case: &built.case,
+            events: &events,
+        });
         let mut commit = built.commit;
-        commit.request = order.request.clone().map(|id| AnsweredRequest { id, reply: reply.clone() });
+        commit.request = order.request.clone().map(|id| AnsweredRequest {
+            id,
+            reply: reply.clone(),
+        });
         Ok(match self.store.commit(commit, order.deadline).await? {
-            Outcome::Committed { .. } | Outcome::Counted => {
-                Some(Handled::Done { case: Box::new(built.case), events, reply })
-            }
+            Outcome::Committed { .. } | Outcome::Counted => Some(Handled::Done {
+                case: Box::new(built.case),
+                events,
+                reply,
+            }),
             Outcome::Duplicate { reply } => Some(Handled::Duplicate { reply }),
             Outcome::LostJob => Some(Handled::LostJob),
             Outcome::Conflict => None,
@@ -221,10 +229,23 @@ impl Handler {
         refusal: Refusal,
         now_ms: i64,
     ) -> Result<Option<Handled>, HandleError> {
-        let ask = Ask::of(&order.command.intent, loaded.case.release.as_ref(), &order.command.actor);
-        let reply = (order.reply)(&Verdict::Refused { case: &loaded.case, ask, refusal: &refusal });
-        let refused = Handled::Refused { refusal: Box::new(refusal), reply: reply.clone() };
-        let Handled::Refused { refusal, .. } = &refused else { return Ok(Some(refused)) };
+        let ask = Ask::of(
+            &order.command.intent,
+            loaded.case.release.as_ref(),
+            &order.command.actor,
+        );
+        let reply = (order.reply)(&Verdict::Refused {
+            case: &loaded.case,
+            ask,
+            refusal: &refusal,
+        });
+        let refused = Handled::Refused {
+            refusal: Box::new(refusal),
+            reply: reply.clone(),
+        };
+        let Handled::Refused { refusal, .. } = &refused else {
+            return Ok(Some(refused));
+        };
         if !belongs_on_record(order, &loaded.case, refusal) {
             return Ok(Some(refused));
         }
@@ -244,17 +265,29 @@ impl Handler {
     /// As [`Handler::handle`].
     pub async fn claim_request(&self, id: String, deadline: Instant) -> Result<bool, HandleError> {
         let commit = Commit {
-            request: Some(AnsweredRequest { id, reply: String::new() }),
+            request: Some(AnsweredRequest {
+                id,
+                reply: String::new(),
+            }),
             decided_ms: self.clock.now_ms(),
             ..Commit::default()
         };
-        Ok(matches!(self.store.commit(commit, deadline).await?, Outcome::Committed { .. }))
+        Ok(matches!(
+            self.store.commit(commit, deadline).await?,
+            Outcome::Committed { .. }
+        ))
     }
 }
 
 fn belongs_on_record(order: &Order<'_>, case: &Case, refusal: &Refusal) -> bool {
-    let Actor::Person(person) = &order.command.actor else { return false };
-    let is_member = case.people.facts.get(person).is_some_and(|facts| facts.standing == Standing::Active);
+    let Actor::Person(person) = &order.command.actor else {
+        return false;
+    };
+    let is_member = case
+        .people
+        .facts
+        .get(person)
+        .is_some_and(|facts| facts.standing == Standing::Active);
     is_member && case.release.is_some() && refusal.cause.is_recorded()
 }
 
@@ -275,11 +308,10 @@ fn repeat_guard(order: &Order<'_>, refusal: &Refusal, ask: &str) -> RepeatGuard 
 /// Which people an intent needs facts of, beyond the one who asks.
 fn wanted(intent: &Intent) -> FactsWanted {
     match intent {
-        Intent::Plan(_)
-        | Intent::RecordSource(_)
-        | Intent::AskDeputy { .. }
-        | Intent::EndTechLeadWait { .. } => FactsWanted::Holders,
-        Intent::Deploy | Intent::Settle { .. } => FactsWanted::Signers,
+        Intent::Plan(_) | Intent::RecordSource(_) | Intent::AskDeputy { .. } | Intent::EndTechLeadWait { .. } => {
+            FactsWanted::Holders
+        }
+        Intent::Deploy | Intent::Settle { .. } | Intent::SignOff { .. } => FactsWanted::Signers,
         Intent::StartAttempt { .. } => FactsWanted::SignersAndHolders,
         _ => FactsWanted::Nobody,
     }
@@ -304,7 +336,9 @@ impl Handler {
             decided_ms: now_ms,
             ..Commit::default()
         };
-        self.store.commit(commit, Instant::now() + Duration::from_secs(10)).await?;
+        self.store
+            .commit(commit, Instant::now() + Duration::from_secs(10))
+            .await?;
         Ok(())
     }
 

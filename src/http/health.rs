@@ -32,7 +32,9 @@ pub(super) async fn readyz(State(surface): State<Arc<Surface>>) -> Response {
             }
             match skew {
                 Ok(ms) if ms.abs() > SKEW_MAX_MS => {
-                    problems.push(format!("this clock is {ms} ms off the database's; commits are refused beyond 2 s"));
+                    problems.push(format!(
+                        "this clock is {ms} ms off the database's; commits are refused beyond 2 s"
+                    ));
                 }
                 Ok(_) => {}
                 Err(error) => problems.push(format!("the database's clock can't be read: {error}")),
@@ -40,8 +42,16 @@ pub(super) async fn readyz(State(surface): State<Arc<Surface>>) -> Response {
         }
     }
     let warnings = surface.inbound.channel_warnings();
-    let code = if problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(json!({ "ready": problems.is_empty(), "problems": problems, "warnings": warnings }))).into_response()
+    let code = if problems.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        code,
+        Json(json!({ "ready": problems.is_empty(), "problems": problems, "warnings": warnings })),
+    )
+        .into_response()
 }
 
 /// Prometheus' text format.

@@ -45,10 +45,15 @@ pub fn slack_routes(surface: Arc<Surface>) -> Router {
 
 /// Liveness and readiness, for whoever watches the process.
 pub fn health_routes(surface: Arc<Surface>) -> Router {
-    Router::new().route("/livez", get(health::livez)).route("/readyz", get(health::readyz)).with_state(surface)
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .with_state(surface)
 }
 
 /// Metrics; on a listener of their own if one is configured.
 pub fn metrics_routes(surface: Arc<Surface>) -> Router {
-    Router::new().route("/metrics", get(health::metrics)).with_state(surface)
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .with_state(surface)
 }

@@ -126,7 +126,9 @@ impl Surface {
         let text = std::str::from_utf8(body).map_err(|_| (StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
         let event: Value = serde_json::from_str(text).map_err(|_| (StatusCode::BAD_REQUEST, "the body is no JSON"))?;
         match (event["type"].as_str(), event["challenge"].as_str()) {
-            (Some("url_verification"), Some(challenge)) => Ok(axum::Json(json!({ "challenge": challenge })).into_response()),
+            (Some("url_verification"), Some(challenge)) => {
+                Ok(axum::Json(json!({ "challenge": challenge })).into_response())
+            }
             _ => Ok(StatusCode::OK.into_response()),
         }
     }
@@ -138,10 +140,12 @@ impl Surface {
         let clock = &self.inbound.handler.clock;
         clock.follow();
         let (timestamp, signature) = (header("x-slack-request-timestamp"), header("x-slack-signature"));
-        verify(&secrets, timestamp, signature, body, clock.now_ms()).map(|verified| verified.request_id).map_err(|why| {
-            tracing::warn!(%why, "a request was not believed");
-            (StatusCode::UNAUTHORIZED, "not signed by Slack")
-        })
+        verify(&secrets, timestamp, signature, body, clock.now_ms())
+            .map(|verified| verified.request_id)
+            .map_err(|why| {
+                tracing::warn!(%why, "a request was not believed");
+                (StatusCode::UNAUTHORIZED, "not signed by Slack")
+            })
     }
 
     /// Whether it comes from a person of another workspace; another app or workspace is refused altogether.
@@ -161,7 +165,10 @@ impl Surface {
 }
 
 fn expect_type(headers: &HeaderMap, expected: &str) -> Result<(), (StatusCode, &'static str)> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(expected) {
         Ok(())

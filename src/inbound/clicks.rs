@@ -18,7 +18,9 @@ const SEEN_MAX_CHARS: usize = 12_000;
 impl Inbound {
     /// Decides what a click asks for; the answer goes to the clicker alone, after the acknowledgement.
     pub async fn click(&self, asked: &Asked, click: &Click) -> Reply {
-        let Some(action) = click.actions.first() else { return Reply::Empty };
+        let Some(action) = click.actions.first() else {
+            return Reply::Empty;
+        };
         let value = action.value.as_deref().map(ButtonValue::parse);
         let (Some(id), Some(Ok(value))) = (ActionId::parse(&action.action_id), value) else {
             self.answer_later(asked, private_message(&replies::unreadable()), false);
@@ -32,15 +34,36 @@ impl Inbound {
         Reply::Empty
     }
 
-    async fn clicked(&self, asked: &Asked, click: &Click, id: ActionId, value: ButtonValue) -> Result<Option<Value>, HandleError> {
-        let ButtonValue { release: key, role, view, attempt } = value.clone();
+    async fn clicked(
+        &self,
+        asked: &Asked,
+        click: &Click,
+        id: ActionId,
+        value: ButtonValue,
+    ) -> Result<Option<Value>, HandleError> {
+        let ButtonValue {
+            release: key,
+            role,
+            view,
+            attempt,
+        } = value.clone();
         let intent = match id {
-            ActionId::Approve => Intent::SignOff { role, view, seen: seen(click) },
-            ActionId::ChooseRole(role) => Intent::SignOff { role: Some(role), view, seen: seen(click) },
+            ActionId::Approve => Intent::SignOff {
+                role,
+                view,
+                seen: seen(click),
+            },
+            ActionId::ChooseRole(role) => Intent::SignOff {
+                role: Some(role),
+                view,
+                seen: seen(click),
+            },
             ActionId::Deploy => Intent::Deploy,
             ActionId::Stop => Intent::StopDeployment,
             ActionId::Settle(choice) => {
-                let Some(attempt) = attempt else { return Ok(Some(private_message(&replies::unreadable()))) };
+                let Some(attempt) = attempt else {
+                    return Ok(Some(private_message(&replies::unreadable())));
+                };
                 Intent::Settle { attempt, choice }
             }
             ActionId::Why => return Ok(body(self.why(asked, &key).await?)),
@@ -65,7 +88,9 @@ impl Inbound {
     /// its buttons; the one we keep stays true.
     fn retire_stray_copy(&self, click: &Click, handled: &Handled) {
         let stale = matches!(handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::StaleView);
-        let (Some(channel), Some(ts), false) = (&click.channel_id, &click.message_ts, click.is_ephemeral) else { return };
+        let (Some(channel), Some(ts), false) = (&click.channel_id, &click.message_ts, click.is_ephemeral) else {
+            return;
+        };
         let (channel, ts) = (channel.clone(), ts.clone());
         let (store, outside) = (self.handler.store.clone(), std::sync::Arc::clone(&self.outside));
         tokio::spawn(async move {
@@ -74,7 +99,7 @@ impl Inbound {
                 return;
             }
             if matches!(known, Ok(None)) {
-                let text = replies::unreadable();
+                let text = replies::retired_copy();
                 if let Err(failure) = outside.slack.update(&channel, &ts, &text.text, &text.blocks).await {
                     tracing::warn!(%failure, "an older copy of a message could not be retired");
                 }

@@ -16,7 +16,13 @@ impl Inbound {
     /// Answers a slash command.
     pub async fn command(&self, asked: &Asked, command: &SlashCommand) -> Reply {
         let services: Vec<ServiceName> = self.handler.targets.keys().cloned().collect();
-        let typed = parse(&command.text, &Known { keys: &[], services: &services });
+        let typed = parse(
+            &command.text,
+            &Known {
+                keys: &[],
+                services: &services,
+            },
+        );
         match self.typed(asked, typed).await {
             Ok(reply) => reply,
             Err(error) => Reply::private(&self.trouble(asked, &error)),
@@ -33,22 +39,36 @@ impl Inbound {
             Typed::List { service } => self.list(asked, service.as_ref()).await,
             Typed::Why { key } => self.why(asked, &key).await,
             Typed::Audit { key } => self.audit(asked, &key).await,
-            Typed::Plan { key, service, version } => {
-                self.open_plan(asked, key, service, version).await
-            }
-            Typed::Hotfix { service, version } => {
-                self.open_hotfix(asked, service, version).await
-            }
+            Typed::Plan { key, service, version } => self.open_plan(asked, key, service, version).await,
+            Typed::Hotfix { service, version } => self.open_hotfix(asked, service, version).await,
             Typed::Approve { key, role } => {
                 let seen = self.seen_when_typed(&key).await?;
-                self.order(asked, &key, Intent::SignOff { role, view: None, seen }).await
+                self.order(asked, &key, Intent::SignOff { role, view: None, seen })
+                    .await
             }
-            Typed::Reject { key, reason: Some(reason) } => {
+            Typed::Reject {
+                key,
+                reason: Some(reason),
+            } => {
                 let reason = fresh::private_text(reason);
-                self.order(asked, &key, Intent::Reject { role: None, view: None, reason }).await
+                self.order(
+                    asked,
+                    &key,
+                    Intent::Reject {
+                        role: None,
+                        view: None,
+                        reason,
+                    },
+                )
+                .await
             }
             Typed::Reject { key, reason: None } => {
-                let value = ButtonValue { release: key, role: None, view: None, attempt: None };
+                let value = ButtonValue {
+                    release: key,
+                    role: None,
+                    view: None,
+                    attempt: None,
+                };
                 self.open_reason(asked, Form::Reject, value).await
             }
             Typed::Withdraw { key, reason } => {
@@ -85,7 +105,9 @@ impl Inbound {
 
     /// Whoever types a sign-off goes by the card: its text as it is now is kept as what they saw.
     async fn seen_when_typed(&self, key: &ReleaseKey) -> Result<Option<domain::digest::PrivateText>, HandleError> {
-        let Some(scene) = self.handler.scene(key).await? else { return Ok(None) };
+        let Some(scene) = self.handler.scene(key).await? else {
+            return Ok(None);
+        };
         let view = scene.view(&self.handler, true);
         Ok(view.map(|view| fresh::private_text(crate::slack::cards::card(&view).text)))
     }

@@ -8,7 +8,9 @@ use crate::handle::{HandleError, Handled};
 use crate::people::SlackUser;
 use crate::slack::blocks::Rendered;
 use crate::slack::buttons::ButtonValue;
-use crate::slack::modals::{self, Form, HotfixFields, HotfixPrefill, PlanFields, PlanPrefill, ReadError, ServiceChoice};
+use crate::slack::modals::{
+    self, Form, HotfixFields, HotfixPrefill, PlanFields, PlanPrefill, ReadError, ServiceChoice,
+};
 use crate::slack::payload::FormView;
 use crate::slack::texts::replies;
 use crate::slack::view::Names;
@@ -25,7 +27,10 @@ const KEY_TRIES_MAX: u32 = 5;
 
 impl Inbound {
     pub(super) fn services(&self) -> Vec<ServiceChoice> {
-        let choice = |target: &domain::case::Target| ServiceChoice { name: target.service.clone(), has_repository: target.has_repository };
+        let choice = |target: &domain::case::Target| ServiceChoice {
+            name: target.service.clone(),
+            has_repository: target.has_repository,
+        };
         self.handler.targets.values().map(choice).collect()
     }
 
@@ -48,7 +53,13 @@ impl Inbound {
         let existing = scene.as_ref().and_then(|scene| scene.view(&self.handler, true));
         let prefill = match &existing {
             Some(view) => PlanPrefill::of(view),
-            None => PlanPrefill { key, service, version, start_ms: Some(self.handler.clock.now_ms()), ..PlanPrefill::default() },
+            None => PlanPrefill {
+                key,
+                service,
+                version,
+                start_ms: Some(self.handler.clock.now_ms()),
+                ..PlanPrefill::default()
+            },
         };
         self.open(asked, &modals::plan(&prefill, &self.services())).await
     }
@@ -72,7 +83,10 @@ impl Inbound {
             service,
             version,
             ctos: &ctos,
-            names: Names { mentions: &mentions, plain: &plain },
+            names: Names {
+                mentions: &mentions,
+                plain: &plain,
+            },
             policy: &self.handler.policy,
         };
         let view = modals::hotfix(&prefill, &self.services());
@@ -82,8 +96,19 @@ impl Inbound {
     }
 
     async fn ctos(&self, service: ServiceName) -> Result<Vec<PersonId>, HandleError> {
-        let wanted = Wanted { people: BTreeSet::new(), holders: false, service, within: FACTS_WITHIN };
-        Ok(self.handler.people.look_up(&wanted).await?.holders_of(Role::Cto).to_vec())
+        let wanted = Wanted {
+            people: BTreeSet::new(),
+            holders: false,
+            service,
+            within: FACTS_WITHIN,
+        };
+        Ok(self
+            .handler
+            .people
+            .look_up(&wanted)
+            .await?
+            .holders_of(Role::Cto)
+            .to_vec())
     }
 
     /// While there is time: a hotfix whose notice could not be posted is better known now.
@@ -101,13 +126,22 @@ impl Inbound {
     }
 
     /// Opens the form that asks why.
-    pub(super) async fn open_reason(&self, asked: &Asked, form: Form, value: ButtonValue) -> Result<Reply, HandleError> {
+    pub(super) async fn open_reason(
+        &self,
+        asked: &Asked,
+        form: Form,
+        value: ButtonValue,
+    ) -> Result<Reply, HandleError> {
         let key = value.release.clone();
         if let Err(refusal) = self.permit(asked, Ask::Read, Some(&key)).await? {
             return Ok(Reply::private(&refusal));
         }
-        let Some(scene) = self.handler.scene(&key).await? else { return self.no_such(asked, &key).await };
-        let Some(view) = scene.view(&self.handler, true) else { return Ok(Reply::Empty) };
+        let Some(scene) = self.handler.scene(&key).await? else {
+            return self.no_such(asked, &key).await;
+        };
+        let Some(view) = scene.view(&self.handler, true) else {
+            return Ok(Reply::Empty);
+        };
         let modal = match form {
             Form::Withdraw => modals::withdraw(&view, &value),
             Form::Cancel => modals::cancel(&view, &value),
@@ -118,11 +152,22 @@ impl Inbound {
 
     /// Opens a view in line, at most once per request.
     async fn open(&self, asked: &Asked, view: &Value) -> Result<Reply, HandleError> {
-        let Some(trigger) = &asked.trigger else { return Ok(Reply::private(&replies::form_too_late("help"))) };
-        if !self.handler.claim_request(asked.request.clone(), asked.deadline).await? {
+        let Some(trigger) = &asked.trigger else {
+            return Ok(Reply::private(&replies::form_too_late("help")));
+        };
+        if !self
+            .handler
+            .claim_request(asked.request.clone(), asked.deadline)
+            .await?
+        {
             return Ok(Reply::Empty);
         }
-        match self.outside.slack.open_view(trigger, view, asked.deadline.into_std()).await {
+        match self
+            .outside
+            .slack
+            .open_view(trigger, view, asked.deadline.into_std())
+            .await
+        {
             Ok(()) => Ok(Reply::Empty),
             Err(failure) => {
                 tracing::warn!(%failure, "a form could not be opened");
@@ -186,19 +231,28 @@ impl Inbound {
             Ok(fields) => fields,
             Err(error) => return Ok(unread(&error)),
         };
-        let ButtonValue { release, role, view, .. } = fields.value;
+        let ButtonValue {
+            release, role, view, ..
+        } = fields.value;
         let reason = fields.reason.map(fresh::private_text);
         let intent = match (form, reason) {
             (Form::Withdraw, reason) => Intent::Withdraw { reason },
             (Form::Cancel, reason) => Intent::Cancel { reason },
-            (_, reason) => Intent::Reject { role, view, reason: reason.unwrap_or_else(|| fresh::private_text("")) },
+            (_, reason) => Intent::Reject {
+                role,
+                view,
+                reason: reason.unwrap_or_else(|| fresh::private_text("")),
+            },
         };
         Ok(in_form(&self.decide(asked, &release, None, intent).await?))
     }
 
     /// The log's ids of the people whom a form names.
     async fn authors(&self, users: &BTreeSet<modals::SlackUser>) -> Result<BTreeSet<PersonId>, HandleError> {
-        let users: Vec<SlackUser> = users.iter().filter_map(|user| SlackUser::new(user.as_str()).ok()).collect();
+        let users: Vec<SlackUser> = users
+            .iter()
+            .filter_map(|user| SlackUser::new(user.as_str()).ok())
+            .collect();
         let ids: BTreeMap<SlackUser, PersonId> = self.people.ids(&users).await?;
         Ok(ids.into_values().collect())
     }
@@ -259,8 +313,12 @@ fn shown(rendered: &Rendered) -> Reply {
 
 fn show(blocks: &Value) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": text });
-    let blocks: Vec<&Value> =
-        blocks.as_array().into_iter().flatten().filter(|block| block["type"] != "actions").collect();
+    let blocks: Vec<&Value> = blocks
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|block| block["type"] != "actions")
+        .collect();
     json!({
         "response_action": "update",
         "view": { "type": "modal", "title": plain("Countersign"), "close": plain("Close"), "blocks": blocks },

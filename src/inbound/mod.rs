@@ -68,10 +68,14 @@ async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -
     match outside.slack.channel(channel).await {
         Ok(facts) => {
             if facts.is_archived {
-                warnings.push(format!("#releases ({channel}) is archived; emergency notices can't be posted"));
+                warnings.push(format!(
+                    "#releases ({channel}) is archived; emergency notices can't be posted"
+                ));
             }
             if !facts.is_member {
-                warnings.push(format!("the bot is not a member of #releases ({channel}); type /invite @Countersign there"));
+                warnings.push(format!(
+                    "the bot is not a member of #releases ({channel}); type /invite @Countersign there"
+                ));
             }
         }
         Err(failure) => warnings.push(format!("#releases ({channel}) can't be looked at: {failure}")),
@@ -79,7 +83,10 @@ async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -
     for warning in &warnings {
         tracing::error!(channel, "{warning}");
     }
-    known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&warnings);
+    known
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone_from(&warnings);
     warnings
 }
 
@@ -126,7 +133,9 @@ impl Inbound {
 
     async fn person(&self, user: &SlackUser) -> Result<PersonId, HandleError> {
         let ids = self.people.ids(std::slice::from_ref(user)).await?;
-        ids.get(user).cloned().ok_or_else(|| HandleError::Broken(anyhow::anyhow!("no id for {user}")))
+        ids.get(user)
+            .cloned()
+            .ok_or_else(|| HandleError::Broken(anyhow::anyhow!("no id for {user}")))
     }
 
     /// The people and, if it exists, the release around a question, without deciding anything.
@@ -137,7 +146,10 @@ impl Inbound {
         };
         let service = release.as_ref().map(|release| release.service.clone());
         let service = service.or_else(|| self.handler.targets.keys().next().cloned());
-        let mut case = Case { release, ..Case::default() };
+        let mut case = Case {
+            release,
+            ..Case::default()
+        };
         if let Some(service) = service {
             let wanted = crate::handle::facts::Wanted {
                 people: BTreeSet::from([person.clone()]),
@@ -151,11 +163,16 @@ impl Inbound {
     }
 
     /// Whether this person may read at all, or ask for `ask`; guests and outsiders may nothing.
-    async fn permit(&self, asked: &Asked, ask: Ask, release: Option<&ReleaseKey>) -> Result<Result<Case, Rendered>, HandleError> {
+    async fn permit(
+        &self,
+        asked: &Asked,
+        ask: Ask,
+        release: Option<&ReleaseKey>,
+    ) -> Result<Result<Case, Rendered>, HandleError> {
         let person = self.person(&asked.user).await?;
         let case = self.surroundings(&person, release).await?;
-        let permitted = permit_person(&case, Ask::Read, &person, self.handler.clock.now_ms())
-            .and_then(|()| match ask {
+        let permitted =
+            permit_person(&case, Ask::Read, &person, self.handler.clock.now_ms()).and_then(|()| match ask {
                 Ask::Read => Ok(()),
                 ask => permit_person(&case, ask, &person, self.handler.clock.now_ms()),
             });
@@ -165,19 +182,31 @@ impl Inbound {
         }
     }
 
-    async fn refusal(&self, ask: Ask, case: &Case, refusal: &Refusal, key: Option<&ReleaseKey>) -> Result<Rendered, HandleError> {
+    async fn refusal(
+        &self,
+        ask: Ask,
+        case: &Case,
+        refusal: &Refusal,
+        key: Option<&ReleaseKey>,
+    ) -> Result<Rendered, HandleError> {
         let mentions = self.handler.mentions(&refusal.people.iter().cloned().collect()).await?;
         let plain = self.handler.plain(&mentions);
         let known = self.known_keys(refusal).await?;
-        Ok(texts::refusal::refusal(refusal, &Attempted {
-            ask,
-            key,
-            release: case.release.as_ref(),
-            names: Names { mentions: &mentions, plain: &plain },
-            texts: &BTreeMap::new(),
-            known: &known,
-            time_zone: "UTC",
-        }))
+        Ok(texts::refusal::refusal(
+            refusal,
+            &Attempted {
+                ask,
+                key,
+                release: case.release.as_ref(),
+                names: Names {
+                    mentions: &mentions,
+                    plain: &plain,
+                },
+                texts: &BTreeMap::new(),
+                known: &known,
+                time_zone: "UTC",
+            },
+        ))
     }
 
     /// Keys for "did you mean", read only where they are of use.
@@ -186,23 +215,44 @@ impl Inbound {
             return Ok(Vec::new());
         }
         let rows = self.handler.store.list("release/", None, &[], KNOWN_MAX).await?;
-        Ok(rows.iter().filter_map(|row| ReleaseKey::new(row.stream.strip_prefix("release/")?).ok()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| ReleaseKey::new(row.stream.strip_prefix("release/")?).ok())
+            .collect())
     }
 
     /// Asks for `intent` in this person's name; the reply is made once and saved with the decision.
-    async fn decide(&self, asked: &Asked, key: &ReleaseKey, service: Option<ServiceName>, intent: Intent) -> Result<Handled, HandleError> {
+    async fn decide(
+        &self,
+        asked: &Asked,
+        key: &ReleaseKey,
+        service: Option<ServiceName>,
+        intent: Intent,
+    ) -> Result<Handled, HandleError> {
         let person = self.person(&asked.user).await?;
         let scene = self.handler.scene(key).await?;
         let (mut mentions, mut words) = scene.map(|scene| (scene.mentions, scene.texts)).unwrap_or_default();
         mentions.insert(person.clone(), asked.user.as_str().to_owned());
-        words.extend(intent.texts().into_iter().map(|text| (text.commitment(), text.value.clone())));
+        words.extend(
+            intent
+                .texts()
+                .into_iter()
+                .map(|text| (text.commitment(), text.value.clone())),
+        );
         let plain = self.handler.plain(&mentions);
         let reply = |verdict: &Verdict<'_>| {
-            let names = Names { mentions: &mentions, plain: &plain };
+            let names = Names {
+                mentions: &mentions,
+                plain: &plain,
+            };
             private_message(&self.answer(verdict, key, names, &words)).to_string()
         };
         let order = Order {
-            command: Command { actor: Actor::Person(person), release: key.clone(), intent },
+            command: Command {
+                actor: Actor::Person(person),
+                release: key.clone(),
+                intent,
+            },
             service,
             request: Some(asked.request.clone()),
             settles: None,
@@ -217,7 +267,9 @@ impl Inbound {
         let now_ms = self.handler.clock.now_ms();
         match verdict {
             Verdict::Done { case, events } => {
-                let Some(release) = &case.release else { return texts::replies::duplicate(Some(key)) };
+                let Some(release) = &case.release else {
+                    return texts::replies::duplicate(Some(key));
+                };
                 let gates = gates(case, &self.handler.policy, now_ms, Moment::Overview);
                 let view = View {
                     release,
@@ -233,15 +285,18 @@ impl Inbound {
                 };
                 texts::replies::done(&view, events)
             }
-            Verdict::Refused { case, ask, refusal } => texts::refusal::refusal(refusal, &Attempted {
-                ask: *ask,
-                key: Some(key),
-                release: case.release.as_ref(),
-                names,
-                texts: words,
-                known: &[],
-                time_zone: "UTC",
-            }),
+            Verdict::Refused { case, ask, refusal } => texts::refusal::refusal(
+                refusal,
+                &Attempted {
+                    ask: *ask,
+                    key: Some(key),
+                    release: case.release.as_ref(),
+                    names,
+                    texts: words,
+                    known: &[],
+                    time_zone: "UTC",
+                },
+            ),
         }
     }
 

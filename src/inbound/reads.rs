@@ -36,7 +36,9 @@ impl Inbound {
         if let Err(refusal) = self.permit(asked, Ask::Read, Some(key)).await? {
             return Ok(Reply::private(&refusal));
         }
-        let Some(scene) = self.handler.scene(key).await? else { return self.no_such(asked, key).await };
+        let Some(scene) = self.handler.scene(key).await? else {
+            return self.no_such(asked, key).await;
+        };
         let view = scene.view(&self.handler, true);
         Ok(view.map_or(Reply::Empty, |view| Reply::private(&render(&view))))
     }
@@ -45,9 +47,24 @@ impl Inbound {
         if let Err(refusal) = self.permit(asked, Ask::Read, None).await? {
             return Ok(Reply::private(&refusal));
         }
-        let open = ["drafted", "asking", "approved", "queued", "deploying", "interrupted", "rejected"];
-        let rows = self.handler.store.list("release/", service.map(ServiceName::as_str), &open, LIST_MAX).await?;
-        let releases: Vec<Release> = rows.iter().filter_map(|row| serde_json::from_str(&row.state).ok()).collect();
+        let open = [
+            "drafted",
+            "asking",
+            "approved",
+            "queued",
+            "deploying",
+            "interrupted",
+            "rejected",
+        ];
+        let rows = self
+            .handler
+            .store
+            .list("release/", service.map(ServiceName::as_str), &open, LIST_MAX)
+            .await?;
+        let releases: Vec<Release> = rows
+            .iter()
+            .filter_map(|row| serde_json::from_str(&row.state).ok())
+            .collect();
         let releases: Vec<&Release> = releases.iter().collect();
         let services: Vec<ServiceName> = self.handler.targets.keys().cloned().collect();
         let dead_jobs = self.handler.store.dead_jobs(None).await?.len();
@@ -61,12 +78,16 @@ impl Inbound {
         let mut entries = self.handler.store.entries_of(&key.stream()).await?;
         entries.extend(self.handler.store.entries_of(&format!("refused/{key}")).await?);
         entries.sort_by_key(|entry| entry.position);
-        let (Some(release), _) = self.handler.release(key).await? else { return self.no_such(asked, key).await };
+        let (Some(release), _) = self.handler.release(key).await? else {
+            return self.no_such(asked, key).await;
+        };
         let mut shown = Vec::new();
         let mut people = BTreeSet::new();
         for sealed in entries.iter().rev().take(AUDIT_MAX).rev() {
             let Ok(entry) = sealed.open() else { continue };
-            let Ok(event) = serde_json::from_value::<Event>(entry.event) else { continue };
+            let Ok(event) = serde_json::from_value::<Event>(entry.event) else {
+                continue;
+            };
             let actor = PersonId::new(entry.actor).map_or(Actor::Countersign, Actor::Person);
             if let Actor::Person(person) = &actor {
                 people.insert(person.clone());
@@ -78,19 +99,35 @@ impl Inbound {
             mentions.extend(scene.mentions);
         }
         let plain = self.handler.plain(&mentions);
-        let names = Names { mentions: &mentions, plain: &plain };
+        let names = Names {
+            mentions: &mentions,
+            plain: &plain,
+        };
         let lines: Vec<AuditLine<'_>> = shown
             .iter()
-            .map(|(position, at_ms, actor, event)| AuditLine { position: *position, at_ms: *at_ms, actor, event })
+            .map(|(position, at_ms, actor, event)| AuditLine {
+                position: *position,
+                at_ms: *at_ms,
+                actor,
+                event,
+            })
             .collect();
         let head = entries.last().map_or("", |entry| entry.hash.as_str());
-        Ok(Reply::private(&lists::audit(&release, names, &lines, entries.len(), head)))
+        Ok(Reply::private(&lists::audit(
+            &release,
+            names,
+            &lines,
+            entries.len(),
+            head,
+        )))
     }
 
     pub(super) async fn no_such(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
         let refusal = Refusal::new(Rule::RolesCommands, Cause::NoSuchRelease);
         let person = self.person(&asked.user).await?;
         let case = self.surroundings(&person, None).await?;
-        Ok(Reply::private(&self.refusal(Ask::Read, &case, &refusal, Some(key)).await?))
+        Ok(Reply::private(
+            &self.refusal(Ask::Read, &case, &refusal, Some(key)).await?,
+        ))
     }
 }

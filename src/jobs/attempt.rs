@@ -35,14 +35,25 @@ const TAIL_LINES: usize = 40;
 
 /// The attempt's id outside: spool directory, environment variable. The log's id keeps two bots of one user apart.
 fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> String {
-    let log: String = desk.handler.store.log_id().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let log: String = desk
+        .handler
+        .store
+        .log_id()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(8)
+        .collect();
     format!("{key}.{number}.{log}")
 }
 
 /// Judges all gates and starts the script.
 pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
-    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
-    let queued = release.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Queued);
+    let (Some(release), _) = desk.handler.release(key).await? else {
+        return Ok(Ran::Done);
+    };
+    let queued = release
+        .attempt(number)
+        .is_some_and(|attempt| attempt.state == AttemptState::Queued);
     if !queued {
         // Started before: its watcher follows it.
         return Ok(Ran::Done);
@@ -50,20 +61,37 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     let seen = desk.look(&release).await.ok();
     let began = Instant::now();
     let host = desk.outside.deployments.host.clone();
-    let handled = desk.order(key, Intent::StartAttempt { attempt: number, seen, host }, None).await?;
+    let handled = desk
+        .order(
+            key,
+            Intent::StartAttempt {
+                attempt: number,
+                seen,
+                host,
+            },
+            None,
+        )
+        .await?;
     let (case, events) = match handled {
         Handled::Done { case, events, .. } => (case, events),
         Handled::Refused { refusal, .. } if refusal.cause == Cause::FactsUnavailable => {
             let reason = "Slack did not say whether the signers are still in their roles".to_owned();
-            return Ok(Ran::Failed { retry_after_ms: None, reason });
+            return Ok(Ran::Failed {
+                retry_after_ms: None,
+                reason,
+            });
         }
         _ => return Ok(Ran::Done),
     };
     let starting = events.iter().find_map(|event| match event {
-        Event::AttemptStarting { commit, fence, script, .. } => Some((commit.clone(), *fence, script.to_string())),
+        Event::AttemptStarting {
+            commit, fence, script, ..
+        } => Some((commit.clone(), *fence, script.to_string())),
         _ => None,
     });
-    let (Some(release), Some((commit, fence, script))) = (case.release, starting) else { return Ok(Ran::Done) };
+    let (Some(release), Some((commit, fence, script))) = (case.release, starting) else {
+        return Ok(Ran::Done);
+    };
     let launch = match launch(desk, &release, number, &commit, fence, script) {
         Ok(launch) => launch,
         Err(error) => {
@@ -107,7 +135,10 @@ async fn spawn(
             tracing::warn!(release = %key, attempt = number, %error, "the start of {key} is not confirmed");
             Ok(Ran::Done)
         }
-        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: error.to_string() }),
+        Err(error) => Ok(Ran::Failed {
+            retry_after_ms: None,
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -119,7 +150,12 @@ fn launch(
     fence: u64,
     script_digest: String,
 ) -> Result<Launch, String> {
-    let script = desk.outside.deployments.scripts.get(&release.service).ok_or("the service has no script any more")?;
+    let script = desk
+        .outside
+        .deployments
+        .scripts
+        .get(&release.service)
+        .ok_or("the service has no script any more")?;
     let variables = Variables {
         release: release.key.to_string(),
         version: release.version.tag(),
@@ -164,27 +200,51 @@ async fn end(
     result: AttemptResult,
     output: Option<PrivateText>,
 ) -> Result<Ran, Trouble> {
-    desk.record(key, Intent::RecordEnd { attempt: number, result, output }).await
+    desk.record(
+        key,
+        Intent::RecordEnd {
+            attempt: number,
+            result,
+            output,
+        },
+    )
+    .await
 }
 
 /// Looks at a started script once: still running, ended, or lost.
 pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
-    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
-    let Some(attempt) = release.attempt(number).filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_))) else {
+    let (Some(release), _) = desk.handler.release(key).await? else {
+        return Ok(Ran::Done);
+    };
+    let Some(attempt) = release
+        .attempt(number)
+        .filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_)))
+    else {
         return Ok(Ran::Done);
     };
     if attempt.host.as_deref() != Some(desk.outside.deployments.host()) {
         let reason = format!("only host {} can judge it", attempt.host.as_deref().unwrap_or("?"));
-        return Ok(Ran::NotYet { after_ms: 2 * WATCH_EVERY_MS, reason });
+        return Ok(Ran::NotYet {
+            after_ms: 2 * WATCH_EVERY_MS,
+            reason,
+        });
     }
     let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
     let observed = {
         let spool = spool.clone();
         blocking(move || observe(&spool)).await
     };
-    let not_yet = |reason: &str| Ok(Ran::NotYet { after_ms: WATCH_EVERY_MS, reason: reason.to_owned() });
+    let not_yet = |reason: &str| {
+        Ok(Ran::NotYet {
+            after_ms: WATCH_EVERY_MS,
+            reason: reason.to_owned(),
+        })
+    };
     match observed {
-        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: format!("the spool can't be read: {error}") }),
+        Err(error) => Ok(Ran::Failed {
+            retry_after_ms: None,
+            reason: format!("the spool can't be read: {error}"),
+        }),
         Ok(Observation::Running { .. }) => {
             if attempt.state == AttemptState::Starting {
                 desk.order(key, Intent::RecordRunning { attempt: number }, None).await?;
@@ -203,7 +263,14 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             }
             // The starter is gone between its two steps. What was judged long ago is not started now.
             if forbidden || blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
-                return not_started(desk, key, number, NotStarted::CouldNotSpawn, "the bot stopped before the script was started").await;
+                return not_started(
+                    desk,
+                    key,
+                    number,
+                    NotStarted::CouldNotSpawn,
+                    "the bot stopped before the script was started",
+                )
+                .await;
             }
             not_yet("starting")
         }
@@ -220,9 +287,13 @@ async fn interrupted(
 ) -> Result<Ran, Trouble> {
     if attempt.state != AttemptState::Interrupted {
         tracing::error!(release = %key, attempt = number, "attempt {number} of {key} is interrupted: two people must say how it went");
-        desk.order(key, Intent::RecordInterrupted { attempt: number }, None).await?;
+        desk.order(key, Intent::RecordInterrupted { attempt: number }, None)
+            .await?;
     }
-    Ok(Ran::NotYet { after_ms: 30_000, reason: "interrupted, waiting for two people".to_owned() })
+    Ok(Ran::NotYet {
+        after_ms: 30_000,
+        reason: "interrupted, waiting for two people".to_owned(),
+    })
 }
 
 fn result_of(outcome: &Outcome) -> AttemptResult {
@@ -248,13 +319,20 @@ async fn output_tail(desk: &Desk<'_>, spool: &Path) -> Option<PrivateText> {
 
 /// Asks the supervisor to stop the script.
 pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> Result<Ran, Trouble> {
-    let (Some(release), _) = desk.handler.release(key).await? else { return Ok(Ran::Done) };
-    let Some(attempt) = release.attempt(number) else { return Ok(Ran::Done) };
+    let (Some(release), _) = desk.handler.release(key).await? else {
+        return Ok(Ran::Done);
+    };
+    let Some(attempt) = release.attempt(number) else {
+        return Ok(Ran::Done);
+    };
     match attempt.state {
         AttemptState::Ended(_) | AttemptState::Queued => return Ok(Ran::Done),
         _ if attempt.host.as_deref() != Some(desk.outside.deployments.host()) => {
             let reason = "only the attempt's own host can stop it".to_owned();
-            return Ok(Ran::NotYet { after_ms: WATCH_EVERY_MS, reason });
+            return Ok(Ran::NotYet {
+                after_ms: WATCH_EVERY_MS,
+                reason,
+            });
         }
         _ => {}
     }
@@ -262,11 +340,16 @@ pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumbe
     let by = attempt.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
     match blocking(move || request_stop(&spool, &by)).await {
         Ok(_) => Ok(Ran::Done),
-        Err(error) => Ok(Ran::Failed { retry_after_ms: None, reason: format!("the stop can't be written: {error}") }),
+        Err(error) => Ok(Ran::Failed {
+            retry_after_ms: None,
+            reason: format!("the stop can't be written: {error}"),
+        }),
     }
 }
 
 /// File and process work, off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }

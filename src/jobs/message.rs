@@ -8,10 +8,10 @@ use super::view::{Scene, commitments_of};
 use crate::failure::Failure;
 use crate::records::mail::Mail;
 use crate::slack::blocks::Rendered;
-use crate::slack::{cards, mail, question, releases};
+use crate::slack::client::Post;
 use crate::slack::story as stories;
 use crate::slack::view::Names;
-use crate::slack::client::Post;
+use crate::slack::{cards, mail, question, releases};
 use crate::store::{MessageRow, MessageState};
 use domain::command::{Actor, Intent};
 use domain::digest::Digest;
@@ -33,7 +33,9 @@ struct Place {
 
 /// Makes a message that changes show what is true now; posts it if it doesn't stand anywhere yet.
 pub(super) async fn refresh(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trouble> {
-    let Some(scene) = desk.handler.scene(id.release()).await? else { return Ok(Ran::Done) };
+    let Some(scene) = desk.handler.scene(id.release()).await? else {
+        return Ok(Ran::Done);
+    };
     let row = desk.handler.store.message(&id.to_string()).await?;
     let Some(row) = row.filter(|row| !row.ts.is_empty()) else {
         if is_over(id, &scene) {
@@ -41,22 +43,34 @@ pub(super) async fn refresh(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trou
         }
         return deliver(desk, id, &scene).await;
     };
-    let Some(rendered) = render(desk, id, &scene, &row.channel).await? else { return Ok(Ran::Done) };
+    let Some(rendered) = render(desk, id, &scene, &row.channel).await? else {
+        return Ok(Ran::Done);
+    };
     let digest = digest(&rendered);
     if row.rendered == digest.as_str() {
         return Ok(Ran::Done);
     }
-    match desk.outside.slack.update(&row.channel, &row.ts, &rendered.text, &rendered.blocks).await {
+    match desk
+        .outside
+        .slack
+        .update(&row.channel, &row.ts, &rendered.text, &rendered.blocks)
+        .await
+    {
         Ok(()) => {}
         // Somebody deleted it in Slack: there is nothing left to keep true.
         Err(Failure::Permanent { message }) if message.contains("message_not_found") => return Ok(Ran::Done),
         Err(failure) => return Err(failure.into()),
     }
     let store = &desk.handler.store;
-    store.record_rendered(&row.id, row.rendered_version, scene.version, digest.as_str()).await?;
+    store
+        .record_rendered(&row.id, row.rendered_version, scene.version, digest.as_str())
+        .await?;
     let (_, now_at) = desk.handler.release(id.release()).await?;
     if now_at != scene.version {
-        return Ok(Ran::NotYet { after_ms: 0, reason: "the release has moved".to_owned() });
+        return Ok(Ran::NotYet {
+            after_ms: 0,
+            reason: "the release has moved".to_owned(),
+        });
     }
     Ok(Ran::Done)
 }
@@ -77,29 +91,43 @@ pub(super) async fn post_once(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Tr
     if let Some(row) = row.filter(|row| !row.ts.is_empty()) {
         return verify(desk, id, &row).await;
     }
-    let Some(scene) = desk.handler.scene(id.release()).await? else { return Ok(Ran::Done) };
+    let Some(scene) = desk.handler.scene(id.release()).await? else {
+        return Ok(Ran::Done);
+    };
     deliver(desk, id, &scene).await
 }
 
 /// Posts after making sure, as far as Slack lets us, that it wasn't posted before.
 async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
     let Some(place) = place(desk, id, scene).await? else {
-        return Ok(Ran::NotYet { after_ms: 500, reason: "waiting for the card".to_owned() });
+        return Ok(Ran::NotYet {
+            after_ms: 500,
+            reason: "waiting for the card".to_owned(),
+        });
     };
-    let Some(rendered) = render(desk, id, scene, &place.channel).await? else { return Ok(Ran::Done) };
+    let Some(rendered) = render(desk, id, scene, &place.channel).await? else {
+        return Ok(Ran::Done);
+    };
     let (store, outbox_id) = (&desk.handler.store, id.to_string());
     let seen = store.message(&outbox_id).await?;
     if let Some(row) = &seen
         && let Some(ts) = find(desk, row).await?
     {
-        store.record_posted(&outbox_id, &row.channel, &ts, scene.version, digest(&rendered).as_str()).await?;
+        store
+            .record_posted(&outbox_id, &row.channel, &ts, scene.version, digest(&rendered).as_str())
+            .await?;
         return posted(desk, id).await;
     }
     let seen_ms = seen.map_or(0, |row| row.attempted_ms);
     let subject = id.release().as_str();
-    let attempt = store.begin_post(&outbox_id, subject, &place.channel, seen_ms, desk.now_ms()).await?;
+    let attempt = store
+        .begin_post(&outbox_id, subject, &place.channel, seen_ms, desk.now_ms())
+        .await?;
     if !attempt.begun {
-        return Ok(Ran::NotYet { after_ms: 1_000, reason: "another worker is posting it".to_owned() });
+        return Ok(Ran::NotYet {
+            after_ms: 1_000,
+            reason: "another worker is posting it".to_owned(),
+        });
     }
     let post = Post {
         channel: place.channel,
@@ -110,7 +138,9 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
     };
     let sent = desk.outside.slack.post(&post).await?;
     let digest = digest(&rendered);
-    let kept = store.record_posted(&outbox_id, &sent.channel, &sent.ts, scene.version, digest.as_str()).await?;
+    let kept = store
+        .record_posted(&outbox_id, &sent.channel, &sent.ts, scene.version, digest.as_str())
+        .await?;
     if !kept {
         // Another worker's copy came first; ours must not stand beside it with live buttons.
         desk.outside.slack.delete(&sent.channel, &sent.ts).await?;
@@ -124,13 +154,20 @@ async fn find(desk: &Desk<'_>, row: &MessageRow) -> Result<Option<String>, Troub
         return Ok(None);
     }
     let oldest_ts = format!("{}.000000", (row.attempted_ms - SEARCH_BEFORE_MS) / 1_000);
-    Ok(desk.outside.slack.find_posted(&row.channel, &row.id, &oldest_ts, SEARCH_PAGES_MAX).await?)
+    Ok(desk
+        .outside
+        .slack
+        .find_posted(&row.channel, &row.id, &oldest_ts, SEARCH_PAGES_MAX)
+        .await?)
 }
 
 async fn posted(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trouble> {
     match desk.handler.store.message(&id.to_string()).await? {
         Some(row) if !id.is_live() => verify(desk, id, &row).await,
-        Some(_) => Ok(Ran::NotYet { after_ms: 0, reason: "posted, now compared with the release".to_owned() }),
+        Some(_) => Ok(Ran::NotYet {
+            after_ms: 0,
+            reason: "posted, now compared with the release".to_owned(),
+        }),
         None => Ok(Ran::Done),
     }
 }
@@ -142,14 +179,20 @@ async fn verify(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<Ran
     }
     if row.state != MessageState::Verified {
         if desk.outside.slack.permalink(&row.channel, &row.ts).await?.is_none() {
-            return Ok(Ran::Failed { retry_after_ms: None, reason: "Slack took the message and doesn't have it".to_owned() });
+            return Ok(Ran::Failed {
+                retry_after_ms: None,
+                reason: "Slack took the message and doesn't have it".to_owned(),
+            });
         }
         desk.handler.store.record_verified(&row.id).await?;
     }
     match id {
         MessageId::Notice { release, attempt } => {
-            let intent =
-                Intent::RecordNotice { attempt: *attempt, channel: row.channel.clone(), ts: row.ts.clone() };
+            let intent = Intent::RecordNotice {
+                attempt: *attempt,
+                channel: row.channel.clone(),
+                ts: row.ts.clone(),
+            };
             desk.record(release, intent).await
         }
         _ => Ok(Ran::Done),
@@ -158,14 +201,35 @@ async fn verify(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<Ran
 
 /// Where the message goes; nothing while the card whose thread it belongs to isn't there.
 async fn place(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Option<Place>, Trouble> {
-    let channel_of = || scene.release().and_then(|release| desk.outside.channels.get(&release.service)).cloned();
-    let place = |channel| Some(Place { channel, thread_ts: None });
+    let channel_of = || {
+        scene
+            .release()
+            .and_then(|release| desk.outside.channels.get(&release.service))
+            .cloned()
+    };
+    let place = |channel| {
+        Some(Place {
+            channel,
+            thread_ts: None,
+        })
+    };
     Ok(match id {
         MessageId::Card { .. } => channel_of().and_then(place),
         MessageId::Story { release, .. } => {
-            let card = MessageId::Card { release: release.clone() }.to_string();
-            let card = desk.handler.store.message(&card).await?.filter(|card| !card.ts.is_empty());
-            card.map(|card| Place { channel: card.channel, thread_ts: Some(card.ts) })
+            let card = MessageId::Card {
+                release: release.clone(),
+            }
+            .to_string();
+            let card = desk
+                .handler
+                .store
+                .message(&card)
+                .await?
+                .filter(|card| !card.ts.is_empty());
+            card.map(|card| Place {
+                channel: card.channel,
+                thread_ts: Some(card.ts),
+            })
         }
         MessageId::Question { person, .. } => match scene.mentions.get(person) {
             Some(user) => place(desk.outside.slack.open_dm(user).await?),
@@ -183,10 +247,14 @@ async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -
         MessageId::Card { .. } => desk.outside.slack.channel(channel).await?.shared_with_outsiders,
         _ => false,
     };
-    let Some(view) = scene.view(desk.handler, !shared) else { return Ok(None) };
+    let Some(view) = scene.view(desk.handler, !shared) else {
+        return Ok(None);
+    };
     Ok(match id {
         MessageId::Card { .. } => Some(cards::card(&view)),
-        MessageId::Question { role, person, revision, .. } => Some(question::question(&view, *role, person, *revision)),
+        MessageId::Question {
+            role, person, revision, ..
+        } => Some(question::question(&view, *role, person, *revision)),
         MessageId::Story { release, version } => story(desk, scene, release, *version).await?,
         MessageId::Notice { attempt, .. } => Some(releases::notice(&view, *attempt)),
         MessageId::Outcome { attempt, .. } => Some(releases::outcome(&view, *attempt)),
@@ -197,10 +265,15 @@ async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -
 /// The thread's entry for one event of the log.
 async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -> Result<Option<Rendered>, Trouble> {
     let entries = desk.handler.store.entries_of(&key.stream()).await?;
-    let Some(sealed) = entries.iter().find(|entry| entry.version == version) else { return Ok(None) };
-    let opened = sealed.open().map_err(|kind| Failure::Permanent { message: format!("entry {} is {kind}", sealed.position) })?;
-    let event: Event = serde_json::from_value(opened.event)
-        .map_err(|error| Failure::Permanent { message: format!("entry {}: {error}", sealed.position) })?;
+    let Some(sealed) = entries.iter().find(|entry| entry.version == version) else {
+        return Ok(None);
+    };
+    let opened = sealed.open().map_err(|kind| Failure::Permanent {
+        message: format!("entry {} is {kind}", sealed.position),
+    })?;
+    let event: Event = serde_json::from_value(opened.event).map_err(|error| Failure::Permanent {
+        message: format!("entry {}: {error}", sealed.position),
+    })?;
     let mut texts = scene.texts.clone();
     texts.extend(desk.handler.store.texts(&commitments_of(&event)).await?);
     let mut mentions = scene.mentions.clone();
@@ -209,9 +282,14 @@ async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -
         mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
     }
     let plain = desk.handler.plain(&mentions);
-    let Some(mut view) = scene.view(desk.handler, false) else { return Ok(None) };
+    let Some(mut view) = scene.view(desk.handler, false) else {
+        return Ok(None);
+    };
     view.texts = &texts;
-    view.names = Names { mentions: &mentions, plain: &plain };
+    view.names = Names {
+        mentions: &mentions,
+        plain: &plain,
+    };
     Ok(Some(stories::story(&view, &event, &actor, opened.decided_ms)))
 }
 
@@ -222,10 +300,16 @@ fn digest(rendered: &Rendered) -> Digest {
 /// Mails all teams what #releases could not say. At least once, with a fixed Message-ID.
 pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: AttemptNumber) -> Result<Ran, Trouble> {
     let Some(mailer) = &desk.outside.mailer else {
-        return Ok(Ran::Dead { reason: "no SMTP_URL is configured, so the teams were not mailed".to_owned() });
+        return Ok(Ran::Dead {
+            reason: "no SMTP_URL is configured, so the teams were not mailed".to_owned(),
+        });
     };
-    let Some(scene) = desk.handler.scene(key).await? else { return Ok(Ran::Done) };
-    let Some(view) = scene.view(desk.handler, false) else { return Ok(Ran::Done) };
+    let Some(scene) = desk.handler.scene(key).await? else {
+        return Ok(Ran::Done);
+    };
+    let Some(view) = scene.view(desk.handler, false) else {
+        return Ok(Ran::Done);
+    };
     let (subject, body) = mail::mail_notice(&view, attempt);
     let message = Mail {
         to: desk.teams().into_iter().collect(),
@@ -245,10 +329,16 @@ pub(super) async fn page(
     step: NoticeStep,
 ) -> Result<Ran, Trouble> {
     if !desk.outside.escalation.is_configured() {
-        return Ok(Ran::Dead { reason: "no [escalation] is configured, so nobody was paged".to_owned() });
+        return Ok(Ran::Dead {
+            reason: "no [escalation] is configured, so nobody was paged".to_owned(),
+        });
     }
-    let Some(scene) = desk.handler.scene(key).await? else { return Ok(Ran::Done) };
-    let Some(view) = scene.view(desk.handler, false) else { return Ok(Ran::Done) };
+    let Some(scene) = desk.handler.scene(key).await? else {
+        return Ok(Ran::Done);
+    };
+    let Some(view) = scene.view(desk.handler, false) else {
+        return Ok(Ran::Done);
+    };
     let page = crate::escalation::Page {
         summary: mail::page_summary(&view, attempt, step),
         release: key.to_string(),

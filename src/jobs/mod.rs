@@ -53,7 +53,12 @@ impl Workers {
     /// Workers that act through `outside`.
     pub fn new(handler: Handler, outside: Arc<Outside>) -> Arc<Self> {
         let owner = format!("worker-{}", fresh::random_hex(8));
-        Arc::new(Self { handler, outside, owner, held: Mutex::new(HashMap::new()) })
+        Arc::new(Self {
+            handler,
+            outside,
+            owner,
+            held: Mutex::new(HashMap::new()),
+        })
     }
 
     /// Runs until `stop` says true; then finishes what it holds, or hands it back.
@@ -69,7 +74,9 @@ impl Workers {
         match self.handler.store.requeue_owner(&self.owner).await {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "handed back unfinished jobs"),
-            Err(error) => tracing::error!(%error, "could not hand back unfinished jobs; their leases end by themselves"),
+            Err(error) => {
+                tracing::error!(%error, "could not hand back unfinished jobs; their leases end by themselves")
+            }
         }
     }
 
@@ -81,7 +88,9 @@ impl Workers {
             let claimed = self.claim(lane, slots.available_permits()).await;
             let found = !claimed.is_empty();
             for job in claimed {
-                let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { return };
+                let Ok(permit) = Arc::clone(&slots).acquire_owned().await else {
+                    return;
+                };
                 let workers = Arc::clone(&self);
                 running.spawn(async move {
                     workers.run_one(job).await;
@@ -106,12 +115,26 @@ impl Workers {
     }
 
     async fn claim(&self, lane: Lane, free: usize) -> Vec<ClaimedJob> {
-        let Ok(limit @ 1..) = u32::try_from(free) else { return Vec::new() };
+        let Ok(limit @ 1..) = u32::try_from(free) else {
+            return Vec::new();
+        };
         let now_ms = self.handler.clock.now_ms();
-        match self.handler.store.claim(lane.key(), &self.owner, limit, now_ms, LEASE_MS).await {
+        match self
+            .handler
+            .store
+            .claim(lane.key(), &self.owner, limit, now_ms, LEASE_MS)
+            .await
+        {
             Ok(claimed) => {
                 for dead in claimed.dead {
-                    tracing::error!(job = dead.id, kind = dead.kind, release = dead.subject, reason = dead.reason, "job {} is dead", dead.id);
+                    tracing::error!(
+                        job = dead.id,
+                        kind = dead.kind,
+                        release = dead.subject,
+                        reason = dead.reason,
+                        "job {} is dead",
+                        dead.id
+                    );
                 }
                 claimed.jobs
             }
@@ -128,7 +151,9 @@ impl Workers {
         let job: Job = match serde_json::from_str(&claimed.payload) {
             Ok(job) => job,
             Err(error) => {
-                let fate = crate::store::Fate::Dead { reason: format!("unknown job: {error}") };
+                let fate = crate::store::Fate::Dead {
+                    reason: format!("unknown job: {error}"),
+                };
                 self.settle(&claimed, fate).await;
                 return;
             }
@@ -141,30 +166,59 @@ impl Workers {
         let abort = run.abort_handle();
         let ran = match timeout(RUN_WITHIN, run).await {
             Ok(Ok(ran)) => ran,
-            Ok(Err(panic)) => Ran::Failed { retry_after_ms: None, reason: format!("bug: {panic}") },
+            Ok(Err(panic)) => Ran::Failed {
+                retry_after_ms: None,
+                reason: format!("bug: {panic}"),
+            },
             Err(_) => {
                 abort.abort();
-                Ran::Failed { retry_after_ms: None, reason: format!("took longer than {} s", RUN_WITHIN.as_secs()) }
+                Ran::Failed {
+                    retry_after_ms: None,
+                    reason: format!("took longer than {} s", RUN_WITHIN.as_secs()),
+                }
             }
         };
         let jitter = rand::random_range(0..1_000);
         if let Some(fate) = retry::fate(&job, &claimed, ran, self.handler.clock.now_ms(), jitter) {
             self.settle(&claimed, fate).await;
         }
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&claimed.id);
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&claimed.id);
     }
 
     fn hold(&self, claimed: &ClaimedJob) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(claimed.id.clone(), claimed.attempt);
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(claimed.id.clone(), claimed.attempt);
     }
 
     async fn settle(&self, claimed: &ClaimedJob, fate: crate::store::Fate) {
         match &fate {
             crate::store::Fate::Dead { reason } => {
-                tracing::error!(job = claimed.id, kind = claimed.kind, release = claimed.subject, reason, "job {} is dead", claimed.id);
+                tracing::error!(
+                    job = claimed.id,
+                    kind = claimed.kind,
+                    release = claimed.subject,
+                    reason,
+                    "job {} is dead",
+                    claimed.id
+                );
             }
-            crate::store::Fate::Again { reason, forgive: false, .. } => {
-                tracing::warn!(job = claimed.id, kind = claimed.kind, release = claimed.subject, reason, attempt = claimed.attempt, "job {} failed, will be tried again", claimed.id);
+            crate::store::Fate::Again {
+                reason, forgive: false, ..
+            } => {
+                tracing::warn!(
+                    job = claimed.id,
+                    kind = claimed.kind,
+                    release = claimed.subject,
+                    reason,
+                    attempt = claimed.attempt,
+                    "job {} failed, will be tried again",
+                    claimed.id
+                );
             }
             _ => {}
         }
@@ -194,11 +248,20 @@ impl Workers {
             };
             let now_ms = self.handler.clock.now_ms();
             if !held.is_empty()
-                && let Err(error) = self.handler.store.renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS).await
+                && let Err(error) = self
+                    .handler
+                    .store
+                    .renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS)
+                    .await
             {
                 tracing::warn!(%error, "could not renew leases");
             }
-            if let Err(error) = self.handler.store.beat(&self.owner, self.outside.deployments.host(), now_ms).await {
+            if let Err(error) = self
+                .handler
+                .store
+                .beat(&self.owner, self.outside.deployments.host(), now_ms)
+                .await
+            {
                 tracing::warn!(%error, "could not beat");
             }
             if last_purge.elapsed() > Duration::from_secs(60) {
@@ -218,5 +281,10 @@ fn borrowed(held: &[(String, u32)]) -> Vec<(&str, u32)> {
 
 /// The settlement of a claim.
 fn settlement(claimed: &ClaimedJob, fate: crate::store::Fate) -> Settlement {
-    Settlement { job: claimed.id.clone(), owner: claimed.owner.clone(), attempt: claimed.attempt, fate }
+    Settlement {
+        job: claimed.id.clone(),
+        owner: claimed.owner.clone(),
+        attempt: claimed.attempt,
+        fate,
+    }
 }

@@ -44,17 +44,29 @@ struct Schedule {
 fn schedule(job: &Job) -> Schedule {
     match job {
         // While a notice's clock runs, nobody waits longer than 30 s for the next try; it is tried for a week.
-        Job::PostMessage { message: domain::effects::MessageId::Notice { .. } } => {
-            Schedule { attempts_max: 20_000, first_ms: 1_000, longest_ms: 30_000 }
-        }
-        Job::EscalateNotice { .. } | Job::BreachNotice { .. } | Job::MailNotice { .. } | Job::Page { .. } => {
-            Schedule { attempts_max: 20_000, first_ms: 1_000, longest_ms: 30_000 }
-        }
-        Job::StartAttempt { .. } | Job::WatchAttempt { .. } | Job::StopAttempt { .. } => {
-            Schedule { attempts_max: 1_000, first_ms: 500, longest_ms: 10_000 }
-        }
+        Job::PostMessage {
+            message: domain::effects::MessageId::Notice { .. },
+        } => Schedule {
+            attempts_max: 20_000,
+            first_ms: 1_000,
+            longest_ms: 30_000,
+        },
+        Job::EscalateNotice { .. } | Job::BreachNotice { .. } | Job::MailNotice { .. } | Job::Page { .. } => Schedule {
+            attempts_max: 20_000,
+            first_ms: 1_000,
+            longest_ms: 30_000,
+        },
+        Job::StartAttempt { .. } | Job::WatchAttempt { .. } | Job::StopAttempt { .. } => Schedule {
+            attempts_max: 1_000,
+            first_ms: 500,
+            longest_ms: 10_000,
+        },
         // Slack can be down for a day: cards and stories are made up for afterwards.
-        _ => Schedule { attempts_max: 1_000, first_ms: 1_000, longest_ms: 300_000 },
+        _ => Schedule {
+            attempts_max: 1_000,
+            first_ms: 1_000,
+            longest_ms: 300_000,
+        },
     }
 }
 
@@ -70,21 +82,34 @@ pub fn fate(job: &Job, claimed: &ClaimedJob, ran: Ran, now_ms: i64, jitter: u32)
         Ran::Settled => return None,
         Ran::Done => Fate::Done,
         Ran::Dead { reason } => Fate::Dead { reason },
-        Ran::NotYet { after_ms, reason } => Fate::Again { due_ms: now_ms + after_ms, reason, forgive: true },
+        Ran::NotYet { after_ms, reason } => Fate::Again {
+            due_ms: now_ms + after_ms,
+            reason,
+            forgive: true,
+        },
         Ran::Failed { reason, .. } if claimed.attempt.saturating_sub(claimed.forgiven) >= schedule.attempts_max => {
-            Fate::Dead { reason: format!("given up after {} attempts: {reason}", schedule.attempts_max) }
+            Fate::Dead {
+                reason: format!("given up after {} attempts: {reason}", schedule.attempts_max),
+            }
         }
         Ran::Failed { retry_after_ms, reason } => {
             let counted = claimed.attempt.saturating_sub(claimed.forgiven).max(1);
-            let wait_ms = backoff_ms(&schedule, counted, jitter).max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
-            Fate::Again { due_ms: now_ms + wait_ms, reason, forgive: false }
+            let wait_ms =
+                backoff_ms(&schedule, counted, jitter).max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
+            Fate::Again {
+                due_ms: now_ms + wait_ms,
+                reason,
+                forgive: false,
+            }
         }
     })
 }
 
 /// Doubles from `first_ms` to `longest_ms`; half of it is jitter, so that replicas don't come in step.
 fn backoff_ms(schedule: &Schedule, attempt: u32, jitter: u32) -> i64 {
-    let doubled = schedule.first_ms.saturating_mul(1_i64 << attempt.saturating_sub(1).min(20));
+    let doubled = schedule
+        .first_ms
+        .saturating_mul(1_i64 << attempt.saturating_sub(1).min(20));
     let full_ms = doubled.min(schedule.longest_ms);
     full_ms / 2 + full_ms / 2 * i64::from(jitter.min(999)) / 1_000
 }
@@ -96,7 +121,11 @@ mod tests {
     use domain::ids::ReleaseKey;
 
     fn card() -> Job {
-        Job::RefreshMessage { message: MessageId::Card { release: ReleaseKey::new("REL-1").unwrap() } }
+        Job::RefreshMessage {
+            message: MessageId::Card {
+                release: ReleaseKey::new("REL-1").unwrap(),
+            },
+        }
     }
 
     fn claimed(attempt: u32, forgiven: u32) -> ClaimedJob {
@@ -115,7 +144,10 @@ mod tests {
     }
 
     fn failed(retry_after_ms: Option<i64>) -> Ran {
-        Ran::Failed { retry_after_ms, reason: "slack".into() }
+        Ran::Failed {
+            retry_after_ms,
+            reason: "slack".into(),
+        }
     }
 
     fn due(attempt: u32, forgiven: u32, ran: Ran, jitter: u32) -> i64 {
@@ -143,11 +175,23 @@ mod tests {
     #[test]
     fn waiting_is_forgiven_and_too_many_failures_are_dead() {
         assert!(matches!(
-            fate(&card(), &claimed(2_000, 1_999), Ran::NotYet { after_ms: 1, reason: String::new() }, 0, 0),
+            fate(
+                &card(),
+                &claimed(2_000, 1_999),
+                Ran::NotYet {
+                    after_ms: 1,
+                    reason: String::new()
+                },
+                0,
+                0
+            ),
             Some(Fate::Again { forgive: true, .. })
         ));
         assert_eq!(due(1_500, 1_499, failed(None), 0), 500);
-        assert!(matches!(fate(&card(), &claimed(1_000, 0), failed(None), 0, 0), Some(Fate::Dead { .. })));
+        assert!(matches!(
+            fate(&card(), &claimed(1_000, 0), failed(None), 0, 0),
+            Some(Fate::Dead { .. })
+        ));
         assert!(fate(&card(), &claimed(1, 0), Ran::Settled, 0, 0).is_none());
     }
 }

@@ -94,7 +94,10 @@ impl Deployments {
     /// # Errors
     /// Says why the script can't be read or run.
     pub fn digests(&self, service: &ServiceName) -> Result<(Digest, Digest), String> {
-        let script = self.scripts.get(service).ok_or_else(|| format!("service `{service}` has no script"))?;
+        let script = self
+            .scripts
+            .get(service)
+            .ok_or_else(|| format!("service `{service}` has no script"))?;
         let program = crate::deploy::program::resolve_program(&script.program, &script.working_directory)
             .map_err(|error| error.to_string())?;
         let digest = crate::deploy::program::script_digest(&program).map_err(|error| error.to_string())?;
@@ -115,7 +118,11 @@ impl Deployments {
 
 /// Runs `job` once.
 pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed: &ClaimedJob) -> Ran {
-    let desk = Desk { handler, outside, claimed };
+    let desk = Desk {
+        handler,
+        outside,
+        claimed,
+    };
     let ran = match job {
         Job::ResolveSource { release } => desk.resolve_source(release).await,
         Job::RefreshMessage { message } => message::refresh(&desk, message).await,
@@ -125,10 +132,18 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         Job::StopAttempt { release, attempt } => attempt::stop(&desk, release, *attempt).await,
         Job::AskDeputy { release, revision } => desk.record(release, Intent::AskDeputy { revision: *revision }).await,
         Job::EndTechLeadWait { release, revision } => {
-            desk.record(release, Intent::EndTechLeadWait { revision: *revision }).await
+            desk.record(release, Intent::EndTechLeadWait { revision: *revision })
+                .await
         }
         Job::EscalateNotice { release, attempt, step } => {
-            desk.record(release, Intent::EscalateNotice { attempt: *attempt, step: *step }).await
+            desk.record(
+                release,
+                Intent::EscalateNotice {
+                    attempt: *attempt,
+                    step: *step,
+                },
+            )
+            .await
         }
         Job::BreachNotice { release, attempt } => {
             desk.record(release, Intent::BreachNotice { attempt: *attempt }).await
@@ -170,16 +185,22 @@ impl From<crate::store::StoreError> for Trouble {
 impl Trouble {
     fn into_ran(self, redactor: &Redactor) -> Ran {
         match self {
-            Self::Failure(Failure::Transient { message, retry_after_ms, .. }) => {
-                Ran::Failed { retry_after_ms, reason: redactor.redact(&message).into_owned() }
-            }
-            Self::Failure(Failure::Permanent { message }) => {
-                Ran::Dead { reason: redactor.redact(&message).into_owned() }
-            }
+            Self::Failure(Failure::Transient {
+                message,
+                retry_after_ms,
+                ..
+            }) => Ran::Failed {
+                retry_after_ms,
+                reason: redactor.redact(&message).into_owned(),
+            },
+            Self::Failure(Failure::Permanent { message }) => Ran::Dead {
+                reason: redactor.redact(&message).into_owned(),
+            },
             // An unknown commit is found out by running again: the job is settled in it, or it isn't.
-            Self::Handle(error) => {
-                Ran::Failed { retry_after_ms: None, reason: redactor.redact(&error.to_string()).into_owned() }
-            }
+            Self::Handle(error) => Ran::Failed {
+                retry_after_ms: None,
+                reason: redactor.redact(&error.to_string()).into_owned(),
+            },
         }
     }
 }
@@ -202,9 +223,15 @@ impl Desk<'_> {
             Handled::Done { .. } | Handled::Duplicate { .. } | Handled::LostJob => Ok(Ran::Settled),
             Handled::Refused { refusal, .. } => Ok(match refusal.cause {
                 // Slack could not say who is who: nothing was recorded, ask again.
-                Cause::FactsUnavailable => {
-                    Ran::Failed { retry_after_ms: None, reason: "Slack did not say who is in which role".to_owned() }
-                }
+                Cause::FactsUnavailable => Ran::Failed {
+                    retry_after_ms: None,
+                    reason: "Slack did not say who is in which role".to_owned(),
+                },
+                // A timer that came early by our clock: it comes back when it is time.
+                _ if refusal.next_ms.is_some_and(|next_ms| next_ms > self.now_ms()) => Ran::NotYet {
+                    after_ms: refusal.next_ms.unwrap_or_default() - self.now_ms(),
+                    reason: "not due yet".to_owned(),
+                },
                 // Late or twice: the release has moved on.
                 _ => Ran::Done,
             }),
@@ -214,7 +241,11 @@ impl Desk<'_> {
     /// Decides `intent` as Countersign itself.
     pub async fn order(&self, release: &ReleaseKey, intent: Intent, fate: Option<Fate>) -> Result<Handled, Trouble> {
         let order = Order {
-            command: Command { actor: Actor::Countersign, release: release.clone(), intent },
+            command: Command {
+                actor: Actor::Countersign,
+                release: release.clone(),
+                intent,
+            },
             service: None,
             request: None,
             settles: fate.map(|fate| settlement(self.claimed, fate)),
@@ -226,16 +257,25 @@ impl Desk<'_> {
     }
 
     async fn resolve_source(&self, key: &ReleaseKey) -> Result<Ran, Trouble> {
-        let (Some(release), _) = self.handler.release(key).await? else { return Ok(Ran::Done) };
-        if !matches!(release.status, Status::Drafted | Status::Asking | Status::Approved | Status::Rejected) {
+        let (Some(release), _) = self.handler.release(key).await? else {
+            return Ok(Ran::Done);
+        };
+        if !matches!(
+            release.status,
+            Status::Drafted | Status::Asking | Status::Approved | Status::Rejected
+        ) {
             return Ok(Ran::Done);
         }
         match self.look(&release).await {
             Ok(seen) => self.record(key, Intent::RecordSource(seen)).await,
             Err(problem) => {
                 let observed_ms = self.now_ms();
-                self.order(key, Intent::RecordSourceProblem { problem, observed_ms }, None).await?;
-                Ok(Ran::NotYet { after_ms: LOOK_AGAIN_MS, reason: format!("{problem:?}") })
+                self.order(key, Intent::RecordSourceProblem { problem, observed_ms }, None)
+                    .await?;
+                Ok(Ran::NotYet {
+                    after_ms: LOOK_AGAIN_MS,
+                    reason: format!("{problem:?}"),
+                })
             }
         }
     }
@@ -262,11 +302,18 @@ impl Desk<'_> {
                 }
             },
         };
-        Ok(SourceSeen { commit, script, executor, observed_ms: self.now_ms() })
+        Ok(SourceSeen {
+            commit,
+            script,
+            executor,
+            observed_ms: self.now_ms(),
+        })
     }
 
     async fn look_again(&self, key: &ReleaseKey) -> Result<Ran, Trouble> {
-        let (Some(release), version) = self.handler.release(key).await? else { return Ok(Ran::Done) };
+        let (Some(release), version) = self.handler.release(key).await? else {
+            return Ok(Ran::Done);
+        };
         let due = refreshes(&release, self.now_ms());
         let settles = settlement(self.claimed, Fate::Done);
         self.handler.queue(&due, version, settles).await?;
@@ -274,11 +321,16 @@ impl Desk<'_> {
     }
 
     async fn close_refusals(&self, release: &ReleaseKey, key: &str) -> Result<Ran, Trouble> {
-        let Some(count) = self.handler.store.repeats(key).await? else { return Ok(Ran::Done) };
+        let Some(count) = self.handler.store.repeats(key).await? else {
+            return Ok(Ran::Done);
+        };
         let settles = settlement(self.claimed, Fate::Done);
         match self.handler.close_refusals(release, key, count, settles).await? {
             true => Ok(Ran::Settled),
-            false => Ok(Ran::NotYet { after_ms: 1_000, reason: "more refusals came in".to_owned() }),
+            false => Ok(Ran::NotYet {
+                after_ms: 1_000,
+                reason: "more refusals came in".to_owned(),
+            }),
         }
     }
 

@@ -44,7 +44,9 @@ impl Handler {
     /// # Errors
     /// When the database or a row can't be read.
     pub async fn scene(&self, key: &ReleaseKey) -> Result<Option<Scene>, HandleError> {
-        let (Some(release), version) = self.release(key).await? else { return Ok(None) };
+        let (Some(release), version) = self.release(key).await? else {
+            return Ok(None);
+        };
         let service = match self.store.stream(&release.service.stream()).await? {
             None => Service::default(),
             Some(row) => {
@@ -61,7 +63,12 @@ impl Handler {
         };
         let people = self.people.look_up(&wanted).await?;
         let now_ms = self.clock.now_ms();
-        let case = Case { release: Some(release), service, target, people };
+        let case = Case {
+            release: Some(release),
+            service,
+            target,
+            people,
+        };
         let gates = gates::gates(&case, &self.policy, now_ms, Moment::Overview);
         let (commitments, persons) = match &case.release {
             Some(release) => (commitments(release), persons(release, &case)),
@@ -71,7 +78,16 @@ impl Handler {
         let plain = self.plain(&mentions);
         let texts = self.store.texts(&commitments).await?;
         let dead_jobs = self.store.dead_jobs(Some(key.as_str())).await?.len();
-        Ok(Some(Scene { case, version, gates, mentions, plain, texts, dead_jobs, now_ms }))
+        Ok(Some(Scene {
+            case,
+            version,
+            gates,
+            mentions,
+            plain,
+            texts,
+            dead_jobs,
+            now_ms,
+        }))
     }
 
     /// Slack user ids of people.
@@ -81,12 +97,18 @@ impl Handler {
     pub async fn mentions(&self, people: &BTreeSet<PersonId>) -> Result<BTreeMap<PersonId, String>, HandleError> {
         let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
         let rows = self.store.people(&ids).await?;
-        Ok(rows.into_iter().filter_map(|row| Some((PersonId::new(row.id).ok()?, row.user))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some((PersonId::new(row.id).ok()?, row.user)))
+            .collect())
     }
 
     /// Names from the configuration, where it has one.
     pub fn plain(&self, mentions: &BTreeMap<PersonId, String>) -> BTreeMap<PersonId, String> {
-        mentions.iter().filter_map(|(person, user)| Some((person.clone(), self.names.get(user)?.clone()))).collect()
+        mentions
+            .iter()
+            .filter_map(|(person, user)| Some((person.clone(), self.names.get(user)?.clone())))
+            .collect()
     }
 }
 
@@ -102,7 +124,10 @@ impl Scene {
             release: self.case.release.as_ref()?,
             version: self.version,
             gates: &self.gates,
-            names: Names { mentions: &self.mentions, plain: &self.plain },
+            names: Names {
+                mentions: &self.mentions,
+                plain: &self.plain,
+            },
             texts: &self.texts,
             service: &self.case.service,
             policy: &handler.policy,
@@ -115,17 +140,29 @@ impl Scene {
 
 /// The texts behind a release's state.
 fn commitments(release: &Release) -> Vec<Digest> {
-    let plan = release.plan.iter().flat_map(|plan| [&plan.scope, &plan.dependencies, &plan.outcome, &plan.abort_criteria]);
+    let plan = release
+        .plan
+        .iter()
+        .flat_map(|plan| [&plan.scope, &plan.dependencies, &plan.outcome, &plan.abort_criteria]);
     let rejections = release.rejections.values().map(|rejection| &rejection.reason);
     let outputs = release.attempts.iter().filter_map(|attempt| attempt.output.as_ref());
-    release.justification.iter().chain(plan).chain(rejections).chain(outputs).cloned().collect()
+    release
+        .justification
+        .iter()
+        .chain(plan)
+        .chain(rejections)
+        .chain(outputs)
+        .cloned()
+        .collect()
 }
 
 /// The texts behind an event.
 pub(super) fn commitments_of(event: &Event) -> Vec<Digest> {
     match event {
         Event::ReleaseRejected { reason, .. } => vec![reason.clone()],
-        Event::SignOffWithdrawn { reason, .. } | Event::ReleaseCancelled { reason, .. } => reason.iter().cloned().collect(),
+        Event::SignOffWithdrawn { reason, .. } | Event::ReleaseCancelled { reason, .. } => {
+            reason.iter().cloned().collect()
+        }
         Event::AttemptEnded { output, .. } => output.iter().cloned().collect(),
         Event::HotfixRequested { justification, .. } => vec![justification.clone()],
         Event::ReleasePlanned { plan, .. } | Event::PlanChanged { plan, .. } => vec![plan.scope.clone()],
@@ -141,9 +178,20 @@ fn persons(release: &Release, case: &Case) -> BTreeSet<PersonId> {
     people.extend(release.copies.iter().map(|(_, person, _)| person.clone()));
     people.extend(release.sign_offs.values().map(|sign_off| sign_off.person.clone()));
     people.extend(release.rejections.values().map(|rejection| rejection.person.clone()));
-    people.extend(release.debts.values().filter_map(|debt| debt.closed.as_ref()).map(|(person, _)| person.clone()));
+    people.extend(
+        release
+            .debts
+            .values()
+            .filter_map(|debt| debt.closed.as_ref())
+            .map(|(person, _)| person.clone()),
+    );
     for attempt in &release.attempts {
-        people.extend([&attempt.by, &attempt.engineer, &attempt.stop_by].into_iter().flatten().cloned());
+        people.extend(
+            [&attempt.by, &attempt.engineer, &attempt.stop_by]
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
         people.extend(attempt.settlements.keys().cloned());
         people.extend(attempt.unconfirmed.iter().cloned());
     }

@@ -26,7 +26,12 @@ pub struct KnownPeople {
 impl KnownPeople {
     /// People of the workspace `team`.
     pub fn new(directory: Directory, store: Store, team: String) -> Self {
-        Self { directory, store, team, remembered: Mutex::new(HashMap::new()) }
+        Self {
+            directory,
+            store,
+            team,
+            remembered: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The random ids of Slack users, made at first sight.
@@ -94,11 +99,20 @@ impl KnownPeople {
                 members.retain(|user| facts.get(user).is_some_and(|facts| facts.standing == Standing::Active));
             }
         }
-        let everybody: Vec<SlackUser> =
-            holders.values().flatten().chain(asked.keys()).cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let everybody: Vec<SlackUser> = holders
+            .values()
+            .flatten()
+            .chain(asked.keys())
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
         let ids = self.ids(&everybody).await?;
         Ok(People {
-            facts: facts.into_iter().filter_map(|(user, facts)| Some((ids.get(&user)?.clone(), facts))).collect(),
+            facts: facts
+                .into_iter()
+                .filter_map(|(user, facts)| Some((ids.get(&user)?.clone(), facts)))
+                .collect(),
             holders: holders
                 .into_iter()
                 .map(|(role, members)| (role, members.iter().filter_map(|user| ids.get(user).cloned()).collect()))

@@ -10,9 +10,7 @@ use countersign::deploy::environment::{DEFAULT_ALLOW_LIST, Variables, child_envi
 use countersign::deploy::launch::{FORMAT, Launch, OutputLimits};
 use countersign::deploy::program::{resolve_program, script_digest};
 use countersign::deploy::redact::Redactor;
-use countersign::deploy::spool::{
-    Observation, Outcome, Status, forbid_start, observe, request_stop, spool_directory,
-};
+use countersign::deploy::spool::{Observation, Outcome, Status, forbid_start, observe, request_stop, spool_directory};
 use countersign::deploy::start::{Certainty, StartError, Started, start};
 use countersign::deploy::tail::{Tail, tail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -93,23 +91,15 @@ impl Bench {
     }
 
     fn finished(&self) -> Status {
-        eventually("the attempt finishes", || {
-            match observe(&self.spool()).unwrap() {
-                Observation::Finished(status) => Some(status),
-                Observation::Running { .. } => None,
-                other => panic!("expected it to run or finish, found {other:?}"),
-            }
+        eventually("the attempt finishes", || match observe(&self.spool()).unwrap() {
+            Observation::Finished(status) => Some(status),
+            Observation::Running { .. } => None,
+            other => panic!("expected it to run or finish, found {other:?}"),
         })
     }
 
     fn tail(&self) -> Tail {
-        tail(
-            &self.spool(),
-            3000,
-            50,
-            &Redactor::new(["canary-secret-value"]),
-        )
-        .unwrap()
+        tail(&self.spool(), 3000, 50, &Redactor::new(["canary-secret-value"])).unwrap()
     }
 
     /// What the script wrote into a file of its working directory, once it is there.
@@ -250,9 +240,7 @@ fn a_stop_ends_the_whole_tree_and_asking_again_changes_nothing() {
 #[test]
 fn a_stopped_script_may_clean_up_within_its_grace() {
     let bench = Bench::new();
-    let launch = bench.launch(
-        "trap 'echo cleaned up; exit 3' TERM; echo ready > ready; while :; do sleep 0.05; done",
-    );
+    let launch = bench.launch("trap 'echo cleaned up; exit 3' TERM; echo ready > ready; while :; do sleep 0.05; done");
     bench.start(&launch).unwrap();
     bench.told("ready");
     request_stop(&bench.spool(), "enough").unwrap();
@@ -301,11 +289,7 @@ fn a_flood_of_output_is_bounded_on_disk_and_in_memory_and_keeps_both_ends() {
     assert!(tail.truncated);
     assert!(tail.text.len() <= 3000);
     assert!(tail.text.ends_with("\nlast line"), "{}", tail.text);
-    let peak = tail
-        .text
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap();
+    let peak = tail.text.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     let peak_kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(peak_kib < 64 * 1024, "the supervisor used {peak}");
 
@@ -313,11 +297,7 @@ fn a_flood_of_output_is_bounded_on_disk_and_in_memory_and_keeps_both_ends() {
     let everything = tail_of(&bench, usize::MAX, usize::MAX, &none);
     assert!(everything.text.starts_with("first line\n"));
     assert!(everything.text.contains("…[output not kept]\n"));
-    let rows = everything
-        .text
-        .lines()
-        .filter(|line| line.starts_with("0123"))
-        .count();
+    let rows = everything.text.lines().filter(|line| line.starts_with("0123")).count();
     assert!(rows > 60_000, "{rows}");
 }
 
@@ -331,20 +311,14 @@ fn a_background_process_that_holds_the_output_does_not_hold_up_the_end() {
     let status = bench.finish(&bench.launch("sleep 600 & echo $! > left; echo done"));
     assert_eq!(status.outcome, Outcome::Exited { code: 0 });
     assert_eq!(status.survivors, 0);
-    assert!(
-        !is_alive(bench.told_pid("left")),
-        "a leftover of the group lives"
-    );
+    assert!(!is_alive(bench.told_pid("left")), "a leftover of the group lives");
 
     let bench = Bench::new();
     let body = "setsid sh -c 'echo $$ > daemon; exec sleep 600' & while ! test -s daemon; do sleep 0.01; done";
     let status = bench.finish(&bench.launch(body));
     assert_eq!(status.outcome, Outcome::Exited { code: 0 });
     let daemon = bench.told_pid("daemon");
-    assert!(
-        is_alive(daemon),
-        "a daemon that the script deployed was killed"
-    );
+    assert!(is_alive(daemon), "a daemon that the script deployed was killed");
     kill_process(daemon, Signal::KILL).unwrap();
 }
 
@@ -366,11 +340,7 @@ fn a_script_that_changed_after_its_digest_was_taken_does_not_run() {
 fn a_supervisor_that_can_not_be_run_means_not_started_for_ever() {
     let bench = Bench::new();
     let launch = bench.launch("echo ran > ran");
-    let error = start(
-        &launch,
-        &bench.spool_root(),
-        Path::new("/nowhere/countersign"),
-    );
+    let error = start(&launch, &bench.spool_root(), Path::new("/nowhere/countersign"));
     assert_eq!(error.unwrap_err().certainty(), Certainty::NotStarted);
     let error = bench.start(&launch).unwrap_err();
     assert!(matches!(error, StartError::Forbidden), "{error}");
@@ -477,8 +447,7 @@ fn bot_that_starts_and_waits() {
 #[test]
 fn a_script_outlives_the_bot() {
     let bench = Bench::new();
-    let launch =
-        bench.launch("echo up > up; while ! test -e go; do sleep 0.02; done; echo went on");
+    let launch = bench.launch("echo up > up; while ! test -e go; do sleep 0.02; done; echo went on");
     let mut bot = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "deploy::bot_that_starts_and_waits"])
         .env("TEST_LAUNCH", serde_json::to_string(&launch).unwrap())
@@ -494,10 +463,7 @@ fn a_script_outlives_the_bot() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         kill_process(supervisor, signal).unwrap();
     }
-    assert!(matches!(
-        observe(&bench.spool()).unwrap(),
-        Observation::Running { .. }
-    ));
+    assert!(matches!(observe(&bench.spool()).unwrap(), Observation::Running { .. }));
     fs::write(bench.work().join("go"), "").unwrap();
     assert_eq!(bench.finished().outcome, Outcome::Exited { code: 0 });
     assert_eq!(bench.tail().text, "went on");
@@ -519,10 +485,7 @@ fn a_killed_supervisor_leaves_an_interrupted_attempt_that_never_starts_again() {
     let launch = bench.launch("echo ran >> runs; sleep 600");
     let started = bench.start(&launch).unwrap();
     bench.told("runs");
-    assert!(
-        !forbid_start(&bench.spool()).unwrap(),
-        "it runs: too late to forbid"
-    );
+    assert!(!forbid_start(&bench.spool()).unwrap(), "it runs: too late to forbid");
     kill_process(running_pid(&bench), Signal::KILL).unwrap();
     let script = pid(started.supervisor.script_pid.try_into().unwrap());
     let seen = eventually("the supervisor is gone", || {
@@ -547,10 +510,7 @@ fn a_forbidden_start_stays_forbidden() {
         Observation::NotStarted { forbidden: false }
     );
     assert!(forbid_start(&bench.spool()).unwrap());
-    assert!(
-        forbid_start(&bench.spool()).unwrap(),
-        "forbidding again is fine"
-    );
+    assert!(forbid_start(&bench.spool()).unwrap(), "forbidding again is fine");
     assert_eq!(
         observe(&bench.spool()).unwrap(),
         Observation::NotStarted { forbidden: true }
@@ -634,18 +594,10 @@ fn a_full_disk_loses_output_but_not_the_outcome() {
     let bench = Bench::new();
     let launch = bench.launch("ulimit -f unlimited; yes full | head -c 200000; exit 5");
     fs::create_dir(bench.spool()).unwrap();
-    fs::write(
-        bench.spool().join("launch.json"),
-        serde_json::to_vec(&launch).unwrap(),
-    )
-    .unwrap();
+    fs::write(bench.spool().join("launch.json"), serde_json::to_vec(&launch).unwrap()).unwrap();
     // A limit of 8 KiB on every file stands for the full disk; it is soft, so the script can lift its own.
     let supervisor = Command::new("/bin/sh")
-        .args([
-            "-c",
-            "ulimit -S -f 16; exec \"$0\" supervise --spool \"$1\"",
-            BINARY,
-        ])
+        .args(["-c", "ulimit -S -f 16; exec \"$0\" supervise --spool \"$1\"", BINARY])
         .arg(bench.spool())
         .status()
         .unwrap();

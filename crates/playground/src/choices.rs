@@ -108,11 +108,7 @@ pub(crate) fn choose(element: &Value, input: &Value) -> Result<Value, String> {
 }
 
 fn option_of(element: &Value, input: &Value) -> Result<Value, String> {
-    let wanted = if input.is_object() {
-        &input["value"]
-    } else {
-        input
-    };
+    let wanted = if input.is_object() { &input["value"] } else { input };
     offered(element)
         .into_iter()
         .find(|option| option["value"] == *wanted || option["text"]["text"] == *wanted)
@@ -137,9 +133,7 @@ pub(crate) fn is_empty(entry: &Value) -> bool {
 pub(crate) fn initial_values(blocks: &[Value], before: &Value) -> Value {
     let mut values = json!({});
     for (block, element) in elements(blocks) {
-        let (Some(block_id), Some(action_id)) =
-            (block["block_id"].as_str(), element["action_id"].as_str())
-        else {
+        let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), element["action_id"].as_str()) else {
             continue;
         };
         let Some(fresh) = initial(element) else {
@@ -160,10 +154,8 @@ pub(crate) fn initial_values(blocks: &[Value], before: &Value) -> Value {
 pub(crate) fn complaints(blocks: &[Value], values: &Value) -> Map<String, Value> {
     let mut complaints = Map::new();
     for block in blocks.iter().filter(|block| block["type"] == "input") {
-        let (Some(block_id), Some(action_id)) = (
-            block["block_id"].as_str(),
-            block["element"]["action_id"].as_str(),
-        ) else {
+        let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), block["element"]["action_id"].as_str())
+        else {
             continue;
         };
         let entry = &values[block_id][action_id];
@@ -176,12 +168,9 @@ pub(crate) fn complaints(blocks: &[Value], values: &Value) -> Map<String, Value>
 
 fn complaint(block: &Value, entry: &Value) -> Option<String> {
     if is_empty(entry) {
-        return (block["optional"] != true)
-            .then(|| "Please complete this required field.".to_owned());
+        return (block["optional"] != true).then(|| "Please complete this required field.".to_owned());
     }
-    let length = entry["value"]
-        .as_str()
-        .map_or(0, |text| text.chars().count() as u64);
+    let length = entry["value"].as_str().map_or(0, |text| text.chars().count() as u64);
     if let Some(max) = block["element"]["max_length"].as_u64()
         && length > max
     {

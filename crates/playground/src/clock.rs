@@ -69,16 +69,12 @@ impl MovableClock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Position> {
         // The numbers stay meaningful even if a thread died while holding them.
-        self.position
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.position.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 fn real_now_us() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -88,8 +84,7 @@ fn write_offset(path: &Path, offset_ms: i64) -> anyhow::Result<()> {
     let draft = PathBuf::from(draft);
     std::fs::write(&draft, offset_ms.to_string())
         .with_context(|| format!("can't write the clock file {}", draft.display()))?;
-    std::fs::rename(&draft, path)
-        .with_context(|| format!("can't replace the clock file {}", path.display()))
+    std::fs::rename(&draft, path).with_context(|| format!("can't replace the clock file {}", path.display()))
 }
 
 #[cfg(test)]

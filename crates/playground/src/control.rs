@@ -52,11 +52,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 pub(crate) async fn only_from_this_machine(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host_ok = text(headers, &header::HOST).is_some_and(is_loopback_authority);
-    let origin_ok = text(headers, &header::ORIGIN).is_none_or(|origin| {
-        origin
-            .strip_prefix("http://")
-            .is_some_and(is_loopback_authority)
-    });
+    let origin_ok = text(headers, &header::ORIGIN)
+        .is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_loopback_authority));
     if host_ok && origin_ok {
         return next.run(request).await;
     }
@@ -90,10 +87,7 @@ fn answer(value: &Value) -> Response {
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json"),
     );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
 
@@ -137,10 +131,7 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let kind = text(request.headers(), &header::CONTENT_TYPE);
         if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
-            return Err((
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send application/json".to_owned(),
-            ));
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json".to_owned()));
         }
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|rejection| (rejection.status(), rejection.body_text()))?;
@@ -168,20 +159,14 @@ async fn command(Extract(shared): Shares, Asked(asked): Asked) -> Response {
         shared.changed();
         return answer(&json!({"failure": said}));
     }
-    answer(&json!(
-        person::command(&shared, user, channel, command, text).await
-    ))
+    answer(&json!(person::command(&shared, user, channel, command, text).await))
 }
 
 async fn message(Extract(shared): Shares, Asked(asked): Asked) -> Response {
     if shared.state().faults.outage.is_some() {
         return bad("Slack is switched off.");
     }
-    let (user, channel, text) = (
-        field(&asked, "user"),
-        field(&asked, "channel"),
-        field(&asked, "text"),
-    );
+    let (user, channel, text) = (field(&asked, "user"), field(&asked, "channel"), field(&asked, "text"));
     match person::say(&shared, user, channel, text, asked["thread_ts"].as_str()) {
         Ok(message) => answer(&json!(message)),
         Err(why) => bad(&why),
@@ -194,11 +179,7 @@ async fn action(Extract(shared): Shares, Asked(asked): Asked) -> Response {
         user: field(&asked, "user").to_owned(),
         channel: field(&asked, "channel").to_owned(),
         place: field(&asked, if in_view { "view_id" } else { "ts" }).to_owned(),
-        target: format!(
-            "{}/{}",
-            field(&asked, "block_id"),
-            field(&asked, "action_id")
-        ),
+        target: format!("{}/{}", field(&asked, "block_id"), field(&asked, "action_id")),
         value: asked["value"].clone(),
     };
     let ack = if in_view {
@@ -211,9 +192,7 @@ async fn action(Extract(shared): Shares, Asked(asked): Asked) -> Response {
 
 async fn submit(Extract(shared): Shares, Asked(asked): Asked) -> Response {
     let (user, view_id) = (field(&asked, "user"), field(&asked, "view_id"));
-    answer(&json!(
-        person::submit(&shared, user, view_id, &asked["values"]).await
-    ))
+    answer(&json!(person::submit(&shared, user, view_id, &asked["values"]).await))
 }
 
 async fn close(Extract(shared): Shares, Asked(asked): Asked) -> Response {
@@ -259,10 +238,7 @@ async fn fault(Extract(shared): Shares, Asked(asked): Asked) -> Response {
         .as_u64()
         .and_then(|calls| u32::try_from(calls).ok())
         .unwrap_or(1);
-    shared
-        .state()
-        .faults
-        .queue(field(&asked, "method"), fault, calls);
+    shared.state().faults.queue(field(&asked, "method"), fault, calls);
     answer(&json!({"ok": true}))
 }
 
@@ -271,9 +247,7 @@ async fn redeliver(Extract(shared): Shares, Asked(asked): Asked) -> Response {
     // Only the bot's own addresses, so that nobody can point the playground elsewhere.
     let chosen: Vec<String> = match asked["urls"].as_array() {
         Some(urls) => {
-            let wanted = urls
-                .iter()
-                .filter_map(|url| url.as_str().map(str::to_owned));
+            let wanted = urls.iter().filter_map(|url| url.as_str().map(str::to_owned));
             wanted.filter(|url| own_urls.contains(url)).collect()
         }
         None => own_urls.into_iter().take(1).collect(),

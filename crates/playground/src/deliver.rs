@@ -132,12 +132,7 @@ async fn send(delivery: &Delivery) -> Outcome {
         ("x-slack-request-timestamp", timestamp.as_str()),
         ("x-slack-signature", delivery.signature.as_str()),
     ];
-    let sending = crate::http::send(
-        "POST",
-        &delivery.url,
-        &headers,
-        delivery.body.clone().into_bytes(),
-    );
+    let sending = crate::http::send("POST", &delivery.url, &headers, delivery.body.clone().into_bytes());
     match tokio::time::timeout(ACK_DEADLINE, sending).await {
         Ok(Ok(answer)) => Outcome::Answered {
             status: answer.status,

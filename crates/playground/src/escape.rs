@@ -59,10 +59,7 @@ fn bracketed(state: &State, rest: &str, style: Style) -> Option<(String, usize)>
 }
 
 fn named(state: &State, rest: &str, style: Style) -> Option<(String, usize)> {
-    let sigil = rest
-        .chars()
-        .next()
-        .filter(|first| matches!(first, '@' | '#'))?;
+    let sigil = rest.chars().next().filter(|first| matches!(first, '@' | '#'))?;
     let name: String = rest[1..]
         .chars()
         .take_while(|c| c.is_alphanumeric() || "-_.".contains(*c))
@@ -75,11 +72,7 @@ fn named(state: &State, rest: &str, style: Style) -> Option<(String, usize)> {
             .values()
             .find(|channel| channel.name.eq_ignore_ascii_case(name))?;
         channel(state, &found.id, style)?
-    } else if let Some(user) = state
-        .users
-        .values()
-        .find(|user| user.name.eq_ignore_ascii_case(name))
-    {
+    } else if let Some(user) = state.users.values().find(|user| user.name.eq_ignore_ascii_case(name)) {
         person(state, &user.id, style)?
     } else {
         let found = state
@@ -111,10 +104,7 @@ fn person(state: &State, id: &str, style: Style) -> Option<String> {
 }
 
 fn channel(state: &State, id: &str, style: Style) -> Option<String> {
-    let channel = state
-        .channels
-        .get(id)
-        .filter(|channel| channel.im_user.is_none())?;
+    let channel = state.channels.get(id).filter(|channel| channel.im_user.is_none())?;
     Some(match style {
         Style::WithNames => format!("<#{}|{}>", channel.id, channel.name),
         Style::IdsOnly => format!("<#{}>", channel.id),

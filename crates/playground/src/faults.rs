@@ -45,10 +45,7 @@ impl Faults {
     /// Lets the next `calls` calls of `method` (or `*`) fail; later faults queue behind earlier ones.
     pub fn queue(&mut self, method: &str, fault: Fault, calls: u32) {
         if calls > 0 {
-            self.queued
-                .entry(method.to_owned())
-                .or_default()
-                .push((fault, calls));
+            self.queued.entry(method.to_owned()).or_default().push((fault, calls));
         }
     }
 

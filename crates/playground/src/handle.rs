@@ -64,13 +64,7 @@ impl ApiClient {
             .finish();
         let url = format!("{}/api/{method}?{query}", self.base_url);
         let bearer = format!("Bearer {}", self.token);
-        crate::http::send(
-            "GET",
-            &url,
-            &[("authorization", bearer.as_str())],
-            Vec::new(),
-        )
-        .await
+        crate::http::send("GET", &url, &[("authorization", bearer.as_str())], Vec::new()).await
     }
 
     /// GETs a path of the page or of its control API.
@@ -134,14 +128,7 @@ impl Handle {
     }
 
     /// Chooses a value in a message's select, picker or overflow menu.
-    pub async fn choose(
-        &self,
-        user: &str,
-        channel: &str,
-        ts: &str,
-        target: &str,
-        value: Value,
-    ) -> Ack {
+    pub async fn choose(&self, user: &str, channel: &str, ts: &str, target: &str, value: Value) -> Ack {
         let action = Action {
             user: user.into(),
             channel: channel.into(),
@@ -178,13 +165,7 @@ impl Handle {
     }
 
     /// Posts a plain message as a person.
-    pub fn say(
-        &self,
-        user: &str,
-        channel: &str,
-        text: &str,
-        thread_ts: Option<&str>,
-    ) -> Result<Message, String> {
+    pub fn say(&self, user: &str, channel: &str, text: &str, thread_ts: Option<&str>) -> Result<Message, String> {
         person::say(&self.shared, user, channel, text, thread_ts)
     }
 
@@ -229,12 +210,7 @@ impl Handle {
 
     /// Modals open on this person's screen, the topmost last.
     pub fn views(&self, user: &str) -> Vec<OpenView> {
-        self.shared
-            .state()
-            .views
-            .get(user)
-            .cloned()
-            .unwrap_or_default()
+        self.shared.state().views.get(user).cloned().unwrap_or_default()
     }
 
     /// The id of the bot's direct message with this person.
@@ -313,9 +289,7 @@ impl Handle {
 
     /// Holds the bot to Slack's rate limits, or not.
     pub fn set_rate_limits(&self, on: bool) {
-        self.shared
-            .rate_limits
-            .store(on, std::sync::atomic::Ordering::Relaxed);
+        self.shared.rate_limits.store(on, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Where deliveries go from now on.
@@ -347,10 +321,7 @@ impl Handle {
 
     /// Adds a channel, or replaces it.
     pub fn add_channel(&self, channel: Channel) {
-        self.shared
-            .state()
-            .channels
-            .insert(channel.id.clone(), channel);
+        self.shared.state().channels.insert(channel.id.clone(), channel);
         self.shared.changed();
     }
 

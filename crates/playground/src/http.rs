@@ -31,12 +31,7 @@ impl Answer {
 }
 
 /// Sends one request; `url` must start with `http://`.
-pub async fn send(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: Vec<u8>,
-) -> anyhow::Result<Answer> {
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> anyhow::Result<Answer> {
     let (authority, path) = split_url(url)?;
     let address = if authority.contains(':') {
         authority.to_owned()
@@ -47,8 +42,7 @@ pub async fn send(
         .await
         .with_context(|| format!("connecting to {address} took too long"))?
         .with_context(|| format!("can't connect to {address}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let mut request = hyper::Request::builder()
         .method(method)
@@ -57,17 +51,13 @@ pub async fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = sender
-        .send_request(request.body(Full::new(Bytes::from(body)))?)
-        .await?;
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
     let status = response.status().as_u16();
     let retry_after_s = response
         .headers()
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-        .collect()
-        .await;
+    let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
     driver.abort();
     let bytes = collected.map_err(|error| anyhow::anyhow!("reading the answer failed: {error}"))?;
     let body = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();

@@ -85,11 +85,7 @@ impl Journal {
     }
 
     pub fn answer_delivery(&mut self, id: u64, status: Option<u16>, answer: &str) {
-        if let Some(delivery) = self
-            .deliveries
-            .iter_mut()
-            .find(|delivery| delivery.id == id)
-        {
+        if let Some(delivery) = self.deliveries.iter_mut().find(|delivery| delivery.id == id) {
             delivery.status = status;
             answer.clone_into(&mut delivery.answer);
         }

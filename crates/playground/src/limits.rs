@@ -74,18 +74,9 @@ mod tests {
         let mut limits = RateLimits::default();
         let start = Instant::now();
         assert_eq!(limits.take_post("C1", start), Ok(()));
-        assert_eq!(
-            limits.take_post("C1", start + Duration::from_millis(900)),
-            Err(1)
-        );
-        assert_eq!(
-            limits.take_post("C2", start + Duration::from_millis(900)),
-            Ok(())
-        );
-        assert_eq!(
-            limits.take_post("C1", start + Duration::from_secs(1)),
-            Ok(())
-        );
+        assert_eq!(limits.take_post("C1", start + Duration::from_millis(900)), Err(1));
+        assert_eq!(limits.take_post("C2", start + Duration::from_millis(900)), Ok(()));
+        assert_eq!(limits.take_post("C1", start + Duration::from_secs(1)), Ok(()));
     }
 
     #[test]

@@ -34,9 +34,7 @@ pub struct Message {
 impl Message {
     /// True for a reply inside a thread.
     pub fn is_reply(&self) -> bool {
-        self.thread_ts
-            .as_ref()
-            .is_some_and(|thread| *thread != self.ts)
+        self.thread_ts.as_ref().is_some_and(|thread| *thread != self.ts)
     }
 
     /// Everything a person reads: the blocks' texts line by line, or the text if there are no blocks.
@@ -196,9 +194,7 @@ impl State {
     /// Replies of a thread, oldest first, without its first message.
     pub fn replies(&self, channel: &str, thread_ts: &str) -> Vec<&Message> {
         let in_thread = |message: &&Message| {
-            message.channel == channel
-                && message.is_reply()
-                && message.thread_ts.as_deref() == Some(thread_ts)
+            message.channel == channel && message.is_reply() && message.thread_ts.as_deref() == Some(thread_ts)
         };
         self.messages.iter().filter(in_thread).collect()
     }

@@ -14,9 +14,7 @@ use crate::state::Shared;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    let script = |text: &'static str| {
-        get(move || async move { file("text/javascript; charset=utf-8", text) })
-    };
+    let script = |text: &'static str| get(move || async move { file("text/javascript; charset=utf-8", text) });
     Router::new()
         .route(
             "/",

@@ -16,11 +16,7 @@ use crate::tickets::{Original, ResponseUrl};
 use crate::validate;
 
 /// Handles `POST /respond/{id}`.
-pub(crate) async fn handle(
-    Extract(shared): Extract<Arc<Shared>>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn handle(Extract(shared): Extract<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     let args: Value = serde_json::from_slice(&body).unwrap_or_default();
     let work_shared = Arc::clone(&shared);
     let work_args = args.clone();
@@ -77,9 +73,7 @@ pub(crate) fn draft(args: &Value) -> Result<Draft, ApiError> {
     let blocks = match &args["blocks"] {
         Value::Null => Vec::new(),
         Value::Array(blocks) => blocks.clone(),
-        Value::String(text) => {
-            serde_json::from_str(text).map_err(|_| ApiError::code("invalid_blocks_format"))?
-        }
+        Value::String(text) => serde_json::from_str(text).map_err(|_| ApiError::code("invalid_blocks_format"))?,
         _ => return Err(ApiError::code("invalid_blocks_format")),
     };
     validate::message_blocks(&blocks)?;
@@ -111,13 +105,7 @@ pub(crate) fn say(
     Original::Ephemeral(state.whisper(&permission.channel, &permission.user, ts, draft))
 }
 
-fn replace(
-    state: &mut State,
-    permission: &ResponseUrl,
-    original: &Original,
-    mut draft: Draft,
-    now_ts: String,
-) {
+fn replace(state: &mut State, permission: &ResponseUrl, original: &Original, mut draft: Draft, now_ts: String) {
     crate::choices::fill_in_ids(&mut draft.blocks);
     match original {
         Original::Message(ts) => {

@@ -295,13 +295,8 @@ impl Workspace {
     /// Adds a channel with all full members and the bot in it.
     #[must_use]
     pub fn open_channel(mut self, mut channel: Channel) -> Self {
-        let full_members = self
-            .users
-            .iter()
-            .filter(|user| !user.is_restricted && !user.is_bot);
-        channel
-            .members
-            .extend(full_members.map(|user| user.id.clone()));
+        let full_members = self.users.iter().filter(|user| !user.is_restricted && !user.is_bot);
+        channel.members.extend(full_members.map(|user| user.id.clone()));
         channel.members.insert(self.bot_user_id.clone());
         self.channels.push(channel);
         self
@@ -332,12 +327,7 @@ impl Workspace {
             .user(User::member("U0PRIYA", "priya", "Priya", "product owner"))
             .user(User::member("U0QUINN", "quinn", "Quinn", "QA lead"))
             .user(User::member("U0UMA", "uma", "Uma", "QA lead"))
-            .user(User::member(
-                "U0THEO",
-                "theo",
-                "Theo",
-                "tech lead, payments",
-            ))
+            .user(User::member("U0THEO", "theo", "Theo", "tech lead, payments"))
             .user(User::member("U0TINA", "tina", "Tina", "tech lead, ledger"))
             .user(User::member("U0CLEO", "cleo", "Cleo", "CTO"))
             .user(User::member("U0VERA", "vera", "Vera", "deputy of the CTO"))
@@ -350,18 +340,9 @@ impl Workspace {
                 "releases",
                 "Every release, one card each",
             ))
-            .open_channel(Channel::public(
-                "C0PAYMENTS",
-                "payments",
-                "The payments team",
-            ))
+            .open_channel(Channel::public("C0PAYMENTS", "payments", "The payments team"))
             .open_channel(Channel::public("C0LEDGER", "ledger", "The ledger team"))
-            .group(Group::new(
-                "S0QALEADS",
-                "qa-leads",
-                "QA leads",
-                &["U0QUINN", "U0UMA"],
-            ));
+            .group(Group::new("S0QALEADS", "qa-leads", "QA leads", &["U0QUINN", "U0UMA"]));
         // A guest sees only the channel he was invited to.
         if let Some(payments) = workspace.channels.iter_mut().find(|c| c.id == "C0PAYMENTS") {
             payments.members.insert("U0GUS".into());

@@ -10,11 +10,7 @@ use crate::state::{Shared, State};
 
 pub(crate) fn of(shared: &Shared, viewer: &Viewer) -> Value {
     let mut state = shared.state();
-    if state
-        .users
-        .get(&viewer.user)
-        .is_some_and(|user| !user.is_bot)
-    {
+    if state.users.get(&viewer.user).is_some_and(|user| !user.is_bot) {
         state.open_dm(&viewer.user);
     }
     let state = &*state;
@@ -63,10 +59,7 @@ fn may_see(channel: &Channel, user: &str) -> bool {
 }
 
 fn channels(state: &State, user: &str) -> Vec<Value> {
-    let inside = state
-        .channels
-        .values()
-        .filter(|channel| may_see(channel, user));
+    let inside = state.channels.values().filter(|channel| may_see(channel, user));
     let mut visible: Vec<&Channel> = inside.collect();
     visible.sort_by_key(|channel| state.rank(&channel.id));
     let shown = visible.into_iter().map(|channel| {
@@ -102,19 +95,12 @@ fn with_counts(state: &State, message: &Message, user: &str) -> Value {
     shown["is_reply"] = json!(message.is_reply());
     shown["reply_count"] = json!(state.replies(&message.channel, &message.ts).len());
     let key = (user.to_owned(), message.channel.clone(), message.ts.clone());
-    shown["values"] = state
-        .selections
-        .get(&key)
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    shown["values"] = state.selections.get(&key).cloned().unwrap_or_else(|| json!({}));
     shown
 }
 
 fn ephemerals(state: &State, viewer: &Viewer) -> Vec<Value> {
-    let own = state
-        .ephemerals
-        .iter()
-        .filter(|message| message.user == viewer.user);
+    let own = state.ephemerals.iter().filter(|message| message.user == viewer.user);
     let here = own.filter(|message| message.channel == viewer.channel);
     here.map(|message| json!(message)).collect()
 }

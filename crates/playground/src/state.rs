@@ -66,23 +66,15 @@ impl State {
         let channels = std::mem::take(&mut seed.channels);
         let groups = std::mem::take(&mut seed.groups);
         let order = users.iter().map(|user| user.id.clone());
-        let order = order
-            .chain(channels.iter().map(|channel| channel.id.clone()))
-            .collect();
+        let order = order.chain(channels.iter().map(|channel| channel.id.clone())).collect();
         Self {
             order,
-            users: users
-                .into_iter()
-                .map(|user| (user.id.clone(), user))
-                .collect(),
+            users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
             channels: channels
                 .into_iter()
                 .map(|channel| (channel.id.clone(), channel))
                 .collect(),
-            groups: groups
-                .into_iter()
-                .map(|group| (group.id.clone(), group))
-                .collect(),
+            groups: groups.into_iter().map(|group| (group.id.clone(), group)).collect(),
             seed,
             messages: Vec::new(),
             ephemerals: Vec::new(),
@@ -103,10 +95,7 @@ impl State {
 
     /// Where an id stands in lists; later additions come last.
     pub fn rank(&self, id: &str) -> usize {
-        self.order
-            .iter()
-            .position(|known| known == id)
-            .unwrap_or(usize::MAX)
+        self.order.iter().position(|known| known == id).unwrap_or(usize::MAX)
     }
 
     /// The direct message between the bot and a person, opened if need be.
@@ -134,9 +123,7 @@ impl State {
 
     /// The name shown for a person, or the id of an unknown one.
     pub fn name_of<'a>(&'a self, user: &'a str) -> &'a str {
-        self.users
-            .get(user)
-            .map_or(user, |known| known.name.as_str())
+        self.users.get(user).map_or(user, |known| known.name.as_str())
     }
 }
 

@@ -84,9 +84,7 @@ impl OpenView {
     pub(crate) fn fill(&mut self, inputs: &Value) -> Result<(), String> {
         let mut filled = Vec::new();
         for (block, element) in choices::elements(self.blocks()) {
-            let (Some(block_id), Some(action_id)) =
-                (block["block_id"].as_str(), element["action_id"].as_str())
-            else {
+            let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), element["action_id"].as_str()) else {
                 continue;
             };
             if choices::initial(element).is_none() {
@@ -114,13 +112,7 @@ impl OpenView {
 
 impl State {
     /// Shows a view to a person; `push` puts it on top of the open ones.
-    pub fn open_view(
-        &mut self,
-        user: &str,
-        requested: &Value,
-        push: bool,
-        now_ms: i64,
-    ) -> Result<OpenView, Refusal> {
+    pub fn open_view(&mut self, user: &str, requested: &Value, push: bool, now_ms: i64) -> Result<OpenView, Refusal> {
         validate::view(requested)?;
         if requested["type"] != "modal" {
             return Err(refusal("invalid_arguments"));

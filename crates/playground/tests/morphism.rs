@@ -49,44 +49,26 @@ async fn every_read_is_understood() {
     assert_eq!(user.user.flags.is_restricted, Some(true));
     let users: SlackApiUsersListResponse = got(&slack, "users.list", &[]).await;
     assert_eq!(users.members.len(), 13);
-    got::<SlackApiUsersLookupByEmailResponse>(
-        &slack,
-        "users.lookupByEmail",
-        &[("email", "rita@acme.example")],
-    )
-    .await;
-    let members: SlackApiUserGroupsUsersListResponse = got(
-        &slack,
-        "usergroups.users.list",
-        &[("usergroup", "S0QALEADS")],
-    )
-    .await;
+    got::<SlackApiUsersLookupByEmailResponse>(&slack, "users.lookupByEmail", &[("email", "rita@acme.example")]).await;
+    let members: SlackApiUserGroupsUsersListResponse =
+        got(&slack, "usergroups.users.list", &[("usergroup", "S0QALEADS")]).await;
     assert_eq!(
         members.users,
         [SlackUserId("U0QUINN".into()), SlackUserId("U0UMA".into())]
     );
-    got::<SlackApiUserGroupsListResponse>(&slack, "usergroups.list", &[("include_users", "true")])
-        .await;
-    let info: SlackApiConversationsInfoResponse =
-        got(&slack, "conversations.info", &[("channel", "C0RELEASES")]).await;
+    got::<SlackApiUserGroupsListResponse>(&slack, "usergroups.list", &[("include_users", "true")]).await;
+    let info: SlackApiConversationsInfoResponse = got(&slack, "conversations.info", &[("channel", "C0RELEASES")]).await;
     assert_eq!(info.channel.flags.is_member, Some(true));
     got::<SlackApiConversationsListResponse>(&slack, "conversations.list", &[]).await;
-    got::<SlackApiConversationsMembersResponse>(
-        &slack,
-        "conversations.members",
-        &[("channel", "C0RELEASES")],
-    )
-    .await;
+    got::<SlackApiConversationsMembersResponse>(&slack, "conversations.members", &[("channel", "C0RELEASES")]).await;
 }
 
 #[tokio::test]
 async fn every_write_is_understood() {
     let slack = quiet_playground().await;
     let metadata = json!({"event_type": "card", "event_payload": {"release": "REL-1"}});
-    let args =
-        json!({"channel": "C0RELEASES", "text": "REL-1", "blocks": card(), "metadata": metadata});
-    let (post, _) =
-        posted::<SlackApiChatPostMessageResponse>(&slack, "chat.postMessage", args.clone()).await;
+    let args = json!({"channel": "C0RELEASES", "text": "REL-1", "blocks": card(), "metadata": metadata});
+    let (post, _) = posted::<SlackApiChatPostMessageResponse>(&slack, "chat.postMessage", args.clone()).await;
     let ts = post.ts.0.clone();
     let reply = json!({"channel": "C0RELEASES", "text": "reply", "thread_ts": ts});
     posted::<SlackApiChatPostMessageResponse>(&slack, "chat.postMessage", reply).await;
@@ -108,17 +90,11 @@ async fn every_write_is_understood() {
     )
     .await;
     assert_eq!(
-        history.messages[0]
-            .content
-            .metadata
-            .as_ref()
-            .unwrap()
-            .event_type,
+        history.messages[0].content.metadata.as_ref().unwrap().event_type,
         "card"
     );
     let thread = [("channel", "C0RELEASES"), ("ts", ts.as_str())];
-    let replies: SlackApiConversationsRepliesResponse =
-        got(&slack, "conversations.replies", &thread).await;
+    let replies: SlackApiConversationsRepliesResponse = got(&slack, "conversations.replies", &thread).await;
     assert_eq!(replies.messages.len(), 2);
     posted::<SlackApiConversationsOpenResponse<SlackBasicChannelInfo>>(
         &slack,
@@ -132,33 +108,21 @@ async fn every_write_is_understood() {
         json!({"users": "U0RITA", "return_im": true}),
     )
     .await;
-    posted::<SlackApiChatDeleteResponse>(
-        &slack,
-        "chat.delete",
-        json!({"channel": "C0RELEASES", "ts": ts}),
-    )
-    .await;
+    posted::<SlackApiChatDeleteResponse>(&slack, "chat.delete", json!({"channel": "C0RELEASES", "ts": ts})).await;
 }
 
 #[tokio::test]
 async fn payloads_and_views_are_understood() {
     let slack = quiet_playground().await;
     let args = json!({"channel": "C0RELEASES", "text": "REL-1", "blocks": card()});
-    let (post, _) =
-        posted::<SlackApiChatPostMessageResponse>(&slack, "chat.postMessage", args).await;
+    let (post, _) = posted::<SlackApiChatPostMessageResponse>(&slack, "chat.postMessage", args).await;
     // Nobody listens, but what would have been sent is in the journal.
-    slack
-        .click("U0PRIYA", "C0RELEASES", &post.ts.0, "approve")
-        .await;
+    slack.click("U0PRIYA", "C0RELEASES", &post.ts.0, "approve").await;
     let click = last_payload(&slack);
-    let SlackInteractionEvent::BlockActions(event) = serde_json::from_value(click.clone()).unwrap()
-    else {
+    let SlackInteractionEvent::BlockActions(event) = serde_json::from_value(click.clone()).unwrap() else {
         panic!("{click}")
     };
-    assert_eq!(
-        event.actions.unwrap()[0].action_id,
-        SlackActionId("approve".into())
-    );
+    assert_eq!(event.actions.unwrap()[0].action_id, SlackActionId("approve".into()));
 
     let view = json!({"type": "modal", "callback_id": "plan", "title": {"type": "plain_text", "text": "Plan"},
     "submit": {"type": "plain_text", "text": "Plan"}, "blocks": [
@@ -170,19 +134,10 @@ async fn payloads_and_views_are_understood() {
     let open = json!({"trigger_id": click["trigger_id"], "view": view});
     let (opened, _) = posted::<SlackApiViewsOpenResponse>(&slack, "views.open", open).await;
     let id = opened.view.state_params.id.0;
-    posted::<SlackApiViewsUpdateResponse>(
-        &slack,
-        "views.update",
-        json!({"view_id": id, "view": view}),
-    )
-    .await;
-    slack
-        .submit_view("U0PRIYA", &id, &json!({"why": "because"}))
-        .await;
+    posted::<SlackApiViewsUpdateResponse>(&slack, "views.update", json!({"view_id": id, "view": view})).await;
+    slack.submit_view("U0PRIYA", &id, &json!({"why": "because"})).await;
     let submission = last_payload(&slack);
-    let SlackInteractionEvent::ViewSubmission(event) =
-        serde_json::from_value(submission.clone()).unwrap()
-    else {
+    let SlackInteractionEvent::ViewSubmission(event) = serde_json::from_value(submission.clone()).unwrap() else {
         panic!("{submission}")
     };
     let values = event.view.state_params.state.unwrap().values;

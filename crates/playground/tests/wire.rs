@@ -26,18 +26,13 @@ impl FakeBot {
     async fn start(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = axum::Router::new()
-            .fallback(receive)
-            .with_state(self.clone());
+        let app = axum::Router::new().fallback(receive).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         url
     }
 
     fn answer_next(&self, status: u16, body: &Value) {
-        self.answers
-            .lock()
-            .unwrap()
-            .push((status, body.to_string()));
+        self.answers.lock().unwrap().push((status, body.to_string()));
     }
 
     fn last(&self) -> HashMap<String, String> {
@@ -49,17 +44,8 @@ impl FakeBot {
     }
 }
 
-async fn receive(
-    State(bot): State<FakeBot>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let timestamp = headers["x-slack-request-timestamp"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+async fn receive(State(bot): State<FakeBot>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let timestamp = headers["x-slack-request-timestamp"].to_str().unwrap().parse().unwrap();
     if headers["x-slack-signature"] != signature(SECRET, timestamp, &body) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -96,12 +82,7 @@ fn button_blocks() -> Value {
 async fn post_card(slack: &Handle) -> String {
     let args = json!({"channel": "C0RELEASES", "text": "REL-1 waits", "blocks": button_blocks(),
         "metadata": {"event_type": "card", "event_payload": {"release": "REL-1"}}});
-    let answer = slack
-        .api()
-        .post("chat.postMessage", &args)
-        .await
-        .unwrap()
-        .json();
+    let answer = slack.api().post("chat.postMessage", &args).await.unwrap().json();
     assert_eq!(answer["ok"], true, "{answer}");
     answer["ts"].as_str().unwrap().to_owned()
 }
@@ -166,12 +147,7 @@ async fn failed_commands_are_told_as_slack_tells_them() {
         ack.failure.as_deref(),
         Some("/release failed with the error \"dispatch_failed\"")
     );
-    assert!(
-        slack
-            .ephemerals("U0RITA")
-            .iter()
-            .all(|said| said.from_slack)
-    );
+    assert!(slack.ephemerals("U0RITA").iter().all(|said| said.from_slack));
 }
 
 #[tokio::test]
@@ -185,10 +161,7 @@ async fn a_click_carries_everything() {
     assert!(chosen.ok());
     assert_eq!(bot.last_payload()["actions"][0]["selected_user"], "U0VERA");
     for target in ["approve", "acts/approve", "Approve"] {
-        assert!(
-            slack.click("U0PRIYA", "C0RELEASES", &ts, target).await.ok(),
-            "{target}"
-        );
+        assert!(slack.click("U0PRIYA", "C0RELEASES", &ts, target).await.ok(), "{target}");
     }
     let payload = bot.last_payload();
     assert_eq!(payload["type"], "block_actions");
@@ -200,14 +173,8 @@ async fn a_click_carries_everything() {
         payload["container"],
         json!({"type": "message", "message_ts": ts, "channel_id": "C0RELEASES", "is_ephemeral": false})
     );
-    assert_eq!(
-        payload["channel"],
-        json!({"id": "C0RELEASES", "name": "releases"})
-    );
-    assert_eq!(
-        payload["message"]["metadata"]["event_payload"]["release"],
-        "REL-1"
-    );
+    assert_eq!(payload["channel"], json!({"id": "C0RELEASES", "name": "releases"}));
+    assert_eq!(payload["message"]["metadata"]["event_payload"]["release"], "REL-1");
     assert_eq!(payload["message"]["blocks"][1]["block_id"], "acts");
     assert_eq!(payload["actions"][0]["value"], "REL-1:3");
     assert_eq!(
@@ -307,11 +274,7 @@ async fn a_modal_is_filled_in_corrected_and_sent() {
     let ack = slack.submit_view("U0RITA", &id, &json!({})).await;
     assert_eq!(ack.errors["why"], "Please complete this required field.");
     let ack = slack
-        .submit_view(
-            "U0RITA",
-            &id,
-            &json!({"why": "far too long for this input"}),
-        )
+        .submit_view("U0RITA", &id, &json!({"why": "far too long for this input"}))
         .await;
     assert!(ack.errors["why"].as_str().unwrap().contains("20"));
     assert_eq!(
@@ -324,15 +287,10 @@ async fn a_modal_is_filled_in_corrected_and_sent() {
         200,
         &json!({"response_action": "errors", "errors": {"why": "Say more."}}),
     );
-    let ack = slack
-        .submit_view("U0RITA", &id, &json!({"text": "no"}))
-        .await;
+    let ack = slack.submit_view("U0RITA", &id, &json!({"text": "no"})).await;
     assert_eq!(ack.errors["why"], "Say more.");
     assert_eq!(slack.views("U0RITA")[0].errors["why"], "Say more.");
-    bot.answer_next(
-        200,
-        &json!({"response_action": "errors", "errors": {"nowhere": "?"}}),
-    );
+    bot.answer_next(200, &json!({"response_action": "errors", "errors": {"nowhere": "?"}}));
     let ack = slack.submit_view("U0RITA", &id, &json!({})).await;
     assert_eq!(
         ack.failure.as_deref(),
@@ -374,25 +332,13 @@ async fn views_are_updated_and_pushed() {
     let mut view = slack.views("U0RITA")[0].view.clone();
     let stale = json!({"view_id": id, "view": view, "hash": "1.stale"});
     assert_eq!(
-        slack
-            .api()
-            .post("views.update", &stale)
-            .await
-            .unwrap()
-            .json()["error"],
+        slack.api().post("views.update", &stale).await.unwrap().json()["error"],
         "hash_conflict"
     );
-    slack
-        .act_in_view("U0RITA", &id, "why/text", json!("kept"))
-        .await;
+    slack.act_in_view("U0RITA", &id, "why/text", json!("kept")).await;
     view["blocks"][0]["label"]["text"] = json!("Why not?");
     let fresh = json!({"view_id": id, "view": view, "hash": view["hash"]});
-    let updated = slack
-        .api()
-        .post("views.update", &fresh)
-        .await
-        .unwrap()
-        .json();
+    let updated = slack.api().post("views.update", &fresh).await.unwrap().json();
     assert_eq!(
         updated["view"]["state"]["values"]["why"]["text"]["value"], "kept",
         "{updated}"
@@ -420,12 +366,7 @@ async fn a_response_url_works_five_times_in_thirty_minutes() {
         async move { api.post_to(&url, &args).await.unwrap() }
     };
     assert_eq!(say(json!({"text": "Working…"})).await.status, 200);
-    assert_eq!(
-        say(json!({"text": "Done", "replace_original": true}))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(say(json!({"text": "Done", "replace_original": true})).await.status, 200);
     let whispers = slack.ephemerals("U0RITA");
     assert_eq!(whispers.len(), 1);
     assert_eq!(whispers[0].text, "Done");
@@ -440,23 +381,13 @@ async fn a_response_url_works_five_times_in_thirty_minutes() {
     assert!(slack.ephemerals("U0RITA").is_empty());
     assert_eq!(say(json!({"text": "five"})).await.status, 200);
     let sixth = say(json!({"text": "six"})).await;
-    assert_eq!(
-        (sixth.status, sixth.json()["error"].as_str()),
-        (404, Some("used_url"))
-    );
+    assert_eq!((sixth.status, sixth.json()["error"].as_str()), (404, Some("used_url")));
 
     slack.command("U0RITA", "C0RELEASES", "help").await;
     let url = bot.last()["response_url"].clone();
     slack.advance(31 * 60 * 1_000).unwrap();
-    let late = slack
-        .api()
-        .post_to(&url, &json!({"text": "late"}))
-        .await
-        .unwrap();
-    assert_eq!(
-        (late.status, late.json()["error"].as_str()),
-        (404, Some("expired_url"))
-    );
+    let late = slack.api().post_to(&url, &json!({"text": "late"})).await.unwrap();
+    assert_eq!((late.status, late.json()["error"].as_str()), (404, Some("expired_url")));
 }
 
 #[tokio::test]
@@ -465,10 +396,7 @@ async fn a_button_replaces_its_own_message() {
     let slack = playground_with(&bot, false).await;
     let ts = post_card(&slack).await;
     slack.click("U0PRIYA", "C0RELEASES", &ts, "approve").await;
-    let url = bot.last_payload()["response_url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let url = bot.last_payload()["response_url"].as_str().unwrap().to_owned();
     let args = json!({"text": "approved", "replace_original": true});
     slack.api().post_to(&url, &args).await.unwrap();
     let message = slack.message("C0RELEASES", &ts).unwrap();
@@ -487,33 +415,18 @@ async fn one_message_per_second_and_channel() {
     assert_eq!(second.json(), json!({"ok": false, "error": "ratelimited"}));
     let elsewhere = json!({"channel": "C0LEDGER", "text": "here"});
     assert_eq!(
-        slack
-            .api()
-            .post("chat.postMessage", &elsewhere)
-            .await
-            .unwrap()
-            .json()["ok"],
+        slack.api().post("chat.postMessage", &elsewhere).await.unwrap().json()["ok"],
         true
     );
     slack.advance(60_000).unwrap();
     assert_eq!(
-        slack
-            .api()
-            .post("chat.postMessage", &args)
-            .await
-            .unwrap()
-            .status,
+        slack.api().post("chat.postMessage", &args).await.unwrap().status,
         429,
         "real time counts"
     );
     tokio::time::sleep(Duration::from_millis(1_010)).await;
     assert_eq!(
-        slack
-            .api()
-            .post("chat.postMessage", &args)
-            .await
-            .unwrap()
-            .json()["ok"],
+        slack.api().post("chat.postMessage", &args).await.unwrap().json()["ok"],
         true
     );
 }
@@ -540,10 +453,7 @@ async fn channels_the_bot_cannot_post_to() {
     ] {
         let answer = slack
             .api()
-            .post(
-                "chat.postMessage",
-                &json!({"channel": channel, "text": "x"}),
-            )
+            .post("chat.postMessage", &json!({"channel": channel, "text": "x"}))
             .await
             .unwrap();
         assert_eq!(answer.json()["error"], error, "{channel}");
@@ -573,10 +483,7 @@ async fn text_without_blocks_removes_the_blocks() {
     assert_eq!(answer.json()["ok"], true);
     let message = slack.message("C0RELEASES", &ts).unwrap();
     assert!(message.blocks.is_empty());
-    assert_eq!(
-        message.metadata.unwrap()["event_payload"]["release"],
-        "REL-1"
-    );
+    assert_eq!(message.metadata.unwrap()["event_payload"]["release"], "REL-1");
 }
 
 #[tokio::test]
@@ -585,46 +492,23 @@ async fn slack_fails_the_way_it_is_told_to() {
     let slack = playground_with(&bot, false).await;
     let args = json!({"channel": "C0RELEASES", "text": "lost"});
     slack.fault("chat.postMessage", Fault::LostAnswer, 1);
-    assert_eq!(
-        slack
-            .api()
-            .post("chat.postMessage", &args)
-            .await
-            .unwrap()
-            .status,
-        503
-    );
+    assert_eq!(slack.api().post("chat.postMessage", &args).await.unwrap().status, 503);
     assert_eq!(
         slack.messages("C0RELEASES").len(),
         1,
         "the answer got lost, the message did not"
     );
     let call = slack.calls().pop().unwrap();
-    assert_eq!(
-        (call.status, call.answer["ok"].as_bool()),
-        (Some(503), Some(true))
-    );
+    assert_eq!((call.status, call.answer["ok"].as_bool()), (Some(503), Some(true)));
 
-    slack.fault(
-        "chat.postMessage",
-        Fault::RateLimited { retry_after_s: 7 },
-        1,
-    );
+    slack.fault("chat.postMessage", Fault::RateLimited { retry_after_s: 7 }, 1);
     assert_eq!(
-        slack
-            .api()
-            .post("chat.postMessage", &args)
-            .await
-            .unwrap()
-            .retry_after_s,
+        slack.api().post("chat.postMessage", &args).await.unwrap().retry_after_s,
         Some(7)
     );
     slack.fault("*", Fault::Hang, 1);
     let api = slack.api();
-    let hanging = tokio::time::timeout(
-        Duration::from_millis(300),
-        api.post("chat.postMessage", &args),
-    );
+    let hanging = tokio::time::timeout(Duration::from_millis(300), api.post("chat.postMessage", &args));
     assert!(hanging.await.is_err());
 
     slack.slack_off(Fault::FatalError);
@@ -633,23 +517,14 @@ async fn slack_fails_the_way_it_is_told_to() {
         "fatal_error"
     );
     let before = slack.deliveries().len();
-    assert!(
-        slack
-            .command("U0RITA", "C0RELEASES", "help")
-            .await
-            .failure
-            .is_some()
-    );
+    assert!(slack.command("U0RITA", "C0RELEASES", "help").await.failure.is_some());
     assert_eq!(
         slack.deliveries().len(),
         before,
         "nothing reaches the bot while Slack is off"
     );
     slack.slack_on();
-    assert_eq!(
-        slack.api().get("auth.test", &[]).await.unwrap().json()["ok"],
-        true
-    );
+    assert_eq!(slack.api().get("auth.test", &[]).await.unwrap().json()["ok"], true);
 }
 
 #[tokio::test]
@@ -745,22 +620,12 @@ async fn the_page_is_built_in_and_shows_each_person_their_own() {
     let api = slack.api();
     let page = api.fetch("/").await.unwrap();
     assert_eq!(page.status, 200);
-    for asset in [
-        "style.css",
-        "app.js",
-        "dom.js",
-        "mrkdwn.js",
-        "blocks.js",
-        "modal.js",
-    ] {
+    for asset in ["style.css", "app.js", "dom.js", "mrkdwn.js", "blocks.js", "modal.js"] {
         let file = api.fetch(&format!("/page/{asset}")).await.unwrap();
         assert!(file.status == 200 && !file.body.is_empty(), "{asset}");
     }
     let args = json!({"channel": "C0RELEASES", "user": "U0RITA", "text": "psst"});
-    assert_eq!(
-        api.post("chat.postEphemeral", &args).await.unwrap().json()["ok"],
-        true
-    );
+    assert_eq!(api.post("chat.postEphemeral", &args).await.unwrap().json()["ok"], true);
     let seen_by = |user: &'static str, channel: &'static str| {
         let api = slack.api();
         async move {
@@ -770,14 +635,8 @@ async fn the_page_is_built_in_and_shows_each_person_their_own() {
                 .json()
         }
     };
-    assert_eq!(
-        seen_by("U0RITA", "C0RELEASES").await["ephemerals"][0]["text"],
-        "psst"
-    );
-    assert_eq!(
-        seen_by("U0PRIYA", "C0RELEASES").await["ephemerals"],
-        json!([])
-    );
+    assert_eq!(seen_by("U0RITA", "C0RELEASES").await["ephemerals"][0]["text"], "psst");
+    assert_eq!(seen_by("U0PRIYA", "C0RELEASES").await["ephemerals"], json!([]));
     post_card(&slack).await;
     assert_eq!(
         seen_by("U0RITA", "C0RELEASES").await["messages"]

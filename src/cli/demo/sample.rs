@@ -87,12 +87,22 @@ pub(super) async fn write(folder: &Path) -> anyhow::Result<()> {
     let path = folder.to_str().context("the demo's folder must have a name in UTF-8")?;
     fs::create_dir_all(folder.join("data"))?;
     let services = [
-        ("payments", "C0PAYMENTS", PAYMENTS, ["v1.3.9", "v1.4.0", "v1.4.1"].as_slice()),
+        (
+            "payments",
+            "C0PAYMENTS",
+            PAYMENTS,
+            ["v1.3.9", "v1.4.0", "v1.4.1"].as_slice(),
+        ),
         ("ledger", "C0LEDGER", LEDGER, ["v2.1.0", "v2.1.1-fails"].as_slice()),
     ];
     let mut config = CONFIG.replace("FOLDER", path);
     for (name, channel, script, tags) in services {
-        config.push_str(&SERVICE.replace("NAME", name).replace("CHANNEL", channel).replace("FOLDER", path));
+        config.push_str(
+            &SERVICE
+                .replace("NAME", name)
+                .replace("CHANNEL", channel)
+                .replace("FOLDER", path),
+        );
         write_service(&folder.join(name), name, script, tags).await?;
     }
     fs::write(folder.join("countersign.toml"), config)?;
@@ -112,7 +122,11 @@ async fn write_service(folder: &Path, name: &str, script: &str, tags: &[&str]) -
     for tag in tags {
         fs::write(repository.join("VERSION"), format!("{name} {tag}\n"))?;
         git(&repository, &["add", "VERSION"]).await?;
-        git(&repository, &["commit", "--quiet", "-m", &format!("PAY-101: Prepare {name} {tag}")]).await?;
+        git(
+            &repository,
+            &["commit", "--quiet", "-m", &format!("PAY-101: Prepare {name} {tag}")],
+        )
+        .await?;
         git(&repository, &["tag", "-a", "-m", tag, tag]).await?;
     }
     Ok(())
@@ -121,7 +135,14 @@ async fn write_service(folder: &Path, name: &str, script: &str, tags: &[&str]) -
 async fn git(repository: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let status = Command::new("git")
         .current_dir(repository)
-        .args(["-c", "user.name=Mia", "-c", "user.email=mia@acme.test", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "user.name=Mia",
+            "-c",
+            "user.email=mia@acme.test",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(["-c", "tag.gpgsign=false"])
         .args(arguments)
         .env("GIT_CONFIG_NOSYSTEM", "1")

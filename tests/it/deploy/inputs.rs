@@ -47,22 +47,13 @@ fn a_bad_launch_is_refused_before_anything_is_written() {
         (|launch| launch.attempt = "../up".to_owned(), "attempt id"),
         (|launch| launch.attempt = String::new(), "attempt id"),
         (|launch| launch.timeout_ms = 0, "timeout_ms"),
-        (
-            |launch| launch.idle_output_timeout_ms = Some(0),
-            "idle_output",
-        ),
+        (|launch| launch.idle_output_timeout_ms = Some(0), "idle_output"),
         (|launch| launch.kill_grace_ms = u64::MAX, "kill_grace_ms"),
         (|launch| launch.output.tail_bytes = 1, "tail_bytes"),
         (|launch| launch.output.line_bytes = 1, "line_bytes"),
-        (
-            |launch| launch.script_digest = "abc".to_owned(),
-            "script_digest",
-        ),
+        (|launch| launch.script_digest = "abc".to_owned(), "script_digest"),
         (|launch| launch.arguments = vec!["a\0b".to_owned()], "NUL"),
-        (
-            |launch| launch.program = PathBuf::from("/nowhere/deploy"),
-            "can't read",
-        ),
+        (|launch| launch.program = PathBuf::from("/nowhere/deploy"), "can't read"),
         (
             |launch| {
                 let token = ("SLACK_BOT_TOKEN".to_owned(), "x".to_owned());
@@ -79,11 +70,7 @@ fn a_bad_launch_is_refused_before_anything_is_written() {
         assert_eq!(error.certainty(), Certainty::NotStarted);
     }
     assert_eq!(fs::read_dir(bench.spool_root()).unwrap().count(), 0);
-    let nowhere = start(
-        &bench.launch("exit 0"),
-        Path::new("/nowhere"),
-        Path::new(BINARY),
-    );
+    let nowhere = start(&bench.launch("exit 0"), Path::new("/nowhere"), Path::new(BINARY));
     assert_eq!(nowhere.unwrap_err().certainty(), Certainty::NotStarted);
     assert!(observe(Path::new("/nowhere/attempt")).is_err());
 }
@@ -101,9 +88,7 @@ fn the_environment_is_the_list_and_nothing_else() {
     assert_eq!(bench.finish(&launch).outcome, Outcome::Exited { code: 0 });
     let dumped = fs::read_to_string(bench.work().join("dump")).unwrap();
     let pairs = launch.environment.iter();
-    let pairs: Vec<String> = pairs
-        .map(|(name, value)| format!("{name}={value}\0"))
-        .collect();
+    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}\0")).collect();
     let expected = pairs.concat();
     assert_eq!(dumped, expected);
 }
@@ -212,9 +197,7 @@ fn a_thousand_hostile_values_arrive_as_they_are() {
     let template = vec!["{version}".to_owned(), "--version={version}".to_owned()];
     for value in (0..1000).map(hostile) {
         let values = BTreeMap::from([("version", value.as_str())]);
-        launch
-            .arguments
-            .extend(expand_arguments(&template, &values).unwrap());
+        launch.arguments.extend(expand_arguments(&template, &values).unwrap());
     }
     // What an operator writes literally may hold anything but NUL.
     launch
@@ -258,15 +241,9 @@ fn values_that_could_be_more_than_data_are_refused() {
     assert_eq!(expand("{}", "1"), Err(named("")));
     for template in ["{version", "version}", "{", "}"] {
         let error = expand(template, "1").unwrap_err();
-        assert!(
-            matches!(error, ArgumentError::UnbalancedBrace { .. }),
-            "{template}"
-        );
+        assert!(matches!(error, ArgumentError::UnbalancedBrace { .. }), "{template}");
     }
-    assert!(matches!(
-        expand("{commit}", "1"),
-        Err(ArgumentError::NoValue { .. })
-    ));
+    assert!(matches!(expand("{commit}", "1"), Err(ArgumentError::NoValue { .. })));
     assert!(matches!(
         expand("a\0", "1"),
         Err(ArgumentError::TemplateHoldsNul { index: 0 })

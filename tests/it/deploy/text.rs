@@ -28,10 +28,7 @@ fn control_sequences_and_hidden_characters_are_stripped() {
     ] {
         assert_eq!(clean_text(raw.as_bytes()), shown, "{raw:?}");
     }
-    assert_eq!(
-        clean_text(b"not \xff utf-8 \xc3"),
-        "not \u{fffd} utf-8 \u{fffd}"
-    );
+    assert_eq!(clean_text(b"not \xff utf-8 \xc3"), "not \u{fffd} utf-8 \u{fffd}");
     let swallowed = format!("\x1b]{}", "x".repeat(10_000));
     assert!(
         clean_text(swallowed.as_bytes()).len() > 5_000,
@@ -70,10 +67,7 @@ fn secrets_are_redacted_in_every_form() {
             "[redacted]",
         ),
         ("> line two of the key".to_owned(), "> [redacted]"),
-        (
-            "abc stays, it is too short".to_owned(),
-            "abc stays, it is too short",
-        ),
+        ("abc stays, it is too short".to_owned(), "abc stays, it is too short"),
         (String::new(), ""),
     ] {
         assert_eq!(redactor.redact(&text), shown, "{text}");
@@ -108,14 +102,8 @@ fn token_shapes_are_redacted_and_ordinary_text_is_not() {
             "ghp_abcDEF123 github_pat_11AA_b glpat-x1",
             "[redacted] [redacted] [redacted]",
         ),
-        (
-            "Authorization: Bearer abc.def-1",
-            "Authorization: Bearer [redacted]",
-        ),
-        (
-            "authorization: basic dXNlcjpwYXNz",
-            "authorization: basic [redacted]",
-        ),
+        ("Authorization: Bearer abc.def-1", "Authorization: Bearer [redacted]"),
+        ("authorization: basic dXNlcjpwYXNz", "authorization: basic [redacted]"),
         ("AKIAIOSFODNN7EXAMPLE", "[redacted]"),
         (
             "https://hooks.slack.com/services/T0/B0/xyz",
@@ -138,10 +126,7 @@ fn token_shapes_are_redacted_and_ordinary_text_is_not() {
             "weighs_more basic functionality bearer of news",
             "weighs_more basic functionality bearer of news",
         ),
-        (
-            "mail to ops@acme.test at 10:30",
-            "mail to ops@acme.test at 10:30",
-        ),
+        ("mail to ops@acme.test at 10:30", "mail to ops@acme.test at 10:30"),
     ] {
         assert_eq!(redactor.redact(text), shown, "{text}");
         assert_eq!(redactor.redact(shown), shown, "twice: {shown}");
@@ -149,9 +134,7 @@ fn token_shapes_are_redacted_and_ordinary_text_is_not() {
     assert_eq!(redactor.redact(&format!("a {key} b")), "a [redacted] b");
     let (begin, end) = key.split_at(40);
     assert_eq!(redactor.redact(&format!("a {begin}")), "a [redacted]");
-    let shown = redactor
-        .redact(&format!("it said:\n\"!\n{end} b"))
-        .into_owned();
+    let shown = redactor.redact(&format!("it said:\n\"!\n{end} b")).into_owned();
     assert_eq!(shown, "it said:\n\"!\n[redacted] b");
     let public = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----";
     assert_eq!(redactor.redact(public), public);
@@ -185,15 +168,9 @@ fn chatter(mut seed: u64, bytes: usize) -> String {
     let mut text = String::new();
     while text.len() < bytes {
         for _ in 0..next(90) {
-            text.push(
-                ['a', 'b', 'c', ' ', ' ', '\n', '\r', 'é'][usize::try_from(next(8)).unwrap()],
-            );
+            text.push(['a', 'b', 'c', ' ', ' ', '\n', '\r', 'é'][usize::try_from(next(8)).unwrap()]);
         }
-        text.push_str(if next(3) == 0 {
-            "QxZ#\x1b[1m7w%Jv&9Kq"
-        } else {
-            PLAIN
-        });
+        text.push_str(if next(3) == 0 { "QxZ#\x1b[1m7w%Jv&9Kq" } else { PLAIN });
     }
     text
 }

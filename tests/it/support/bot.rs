@@ -68,19 +68,33 @@ pub fn sample(folder: &Path) -> String {
 
 /// A commit of its own, and an annotated tag on it.
 pub fn tag_commit(home: &Path, tag: &str) {
-    git(home, &["commit", "--quiet", "--allow-empty", "-m", &format!("PAY-101: {tag}")]);
+    git(
+        home,
+        &["commit", "--quiet", "--allow-empty", "-m", &format!("PAY-101: {tag}")],
+    );
     git(home, &["tag", "-f", "-a", "-m", tag, tag]);
 }
 
 fn git(home: &Path, arguments: &[&str]) {
     let status = Command::new("git")
         .current_dir(home.join("repository"))
-        .args(["-c", "user.name=Mia", "-c", "user.email=mia@acme.test", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "user.name=Mia",
+            "-c",
+            "user.email=mia@acme.test",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .args(arguments)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .output()
         .unwrap();
-    assert!(status.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&status.stderr));
+    assert!(
+        status.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&status.stderr)
+    );
 }
 
 impl TestBot {
@@ -112,7 +126,14 @@ impl TestBot {
                 }
             }
         });
-        let mut bot = Self { slack, folder, database: Database::new(engine).await, running: None, clock, follower };
+        let mut bot = Self {
+            slack,
+            folder,
+            database: Database::new(engine).await,
+            running: None,
+            clock,
+            follower,
+        };
         bot.boot().await;
         bot
     }
@@ -122,7 +143,14 @@ impl TestBot {
         let text = fs::read_to_string(self.folder.path().join("countersign.toml")).unwrap();
         let (config, _) = Config::load(&self.variables(), &text).unwrap_or_else(|problems| panic!("{problems}"));
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_countersign"));
-        let running = start(Setup { config, part: Part::All, clock: self.clock.clone(), binary }).await.unwrap();
+        let running = start(Setup {
+            config,
+            part: Part::All,
+            clock: self.clock.clone(),
+            binary,
+        })
+        .await
+        .unwrap();
         self.slack.set_bot_urls(&[format!("http://{}", running.address)]);
         self.running = Some(running);
     }
@@ -154,7 +182,13 @@ impl TestBot {
 
     pub async fn release(&self, key: &str) -> Release {
         let key = ReleaseKey::new(key).unwrap();
-        self.running().handler.release(&key).await.unwrap().0.expect("no such release")
+        self.running()
+            .handler
+            .release(&key)
+            .await
+            .unwrap()
+            .0
+            .expect("no such release")
     }
 
     pub fn starts(&self, service: &str) -> Vec<String> {
@@ -191,7 +225,10 @@ impl TestBot {
     pub async fn sees(&self, channel: &str, words: &[&str]) -> Message {
         self.wait(&format!("{words:?} in {channel}"), async || {
             let messages = self.slack.messages(channel);
-            messages.into_iter().rev().find(|message| words.iter().all(|word| message.visible_text().contains(word)))
+            messages
+                .into_iter()
+                .rev()
+                .find(|message| words.iter().all(|word| message.visible_text().contains(word)))
         })
         .await
     }
@@ -211,7 +248,11 @@ impl TestBot {
         let dm = self.slack.dm(user);
         let message = self
             .wait(&format!("{action} for {user}"), async || {
-                let has = |message: &Message| serde_json::to_string(&message.blocks).unwrap().contains(&format!("\"action_id\":\"{action}\""));
+                let has = |message: &Message| {
+                    serde_json::to_string(&message.blocks)
+                        .unwrap()
+                        .contains(&format!("\"action_id\":\"{action}\""))
+                };
                 self.slack.messages(&dm).into_iter().rev().find(has)
             })
             .await;
@@ -220,7 +261,10 @@ impl TestBot {
 
     /// The form that stands open on the person's screen.
     pub async fn form(&self, user: &str) -> playground::OpenView {
-        self.wait(&format!("a form on {user}'s screen"), async || self.slack.views(user).pop()).await
+        self.wait(&format!("a form on {user}'s screen"), async || {
+            self.slack.views(user).pop()
+        })
+        .await
     }
 
     /// Fills in and sends the form on the screen; returns the complaints under its inputs.
@@ -252,7 +296,10 @@ impl TestBot {
     }
 
     async fn open_jobs(&self) -> Vec<JobRow> {
-        let filter = JobFilter { limit: 1_000, ..JobFilter::default() };
+        let filter = JobFilter {
+            limit: 1_000,
+            ..JobFilter::default()
+        };
         self.running().handler.store.jobs(&filter).await.unwrap()
     }
 
@@ -267,7 +314,10 @@ impl TestBot {
         if self.running.is_some() {
             for job in self.open_jobs().await {
                 let due_s = (job.due_ms - self.clock.now_ms()) / 1_000;
-                scene.push_str(&format!("[job] {} {} due in {due_s} s: {}\n", job.state, job.payload, job.reason));
+                scene.push_str(&format!(
+                    "[job] {} {} due in {due_s} s: {}\n",
+                    job.state, job.payload, job.reason
+                ));
             }
         }
         scene
@@ -278,8 +328,14 @@ impl TestBot {
         self.wait("the queue to be done", async || {
             let now_ms = self.clock.now_ms();
             let open = self.open_jobs().await;
-            assert!(open.iter().all(|job| job.state != "dead"), "dead jobs\n{}", self.scene().await);
-            open.iter().all(|job| job.state == "queued" && job.due_ms > now_ms + 1_500).then_some(())
+            assert!(
+                open.iter().all(|job| job.state != "dead"),
+                "dead jobs\n{}",
+                self.scene().await
+            );
+            open.iter()
+                .all(|job| job.state == "queued" && job.due_ms > now_ms + 1_500)
+                .then_some(())
         })
         .await;
         self.judge().await;
@@ -320,5 +376,10 @@ pub fn hotfix_inputs() -> Value {
 
 /// Runs one scenario on one engine.
 pub fn run<F: Future<Output = ()>>(engine: Engine, scenario: impl FnOnce(Engine) -> F) {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(scenario(engine));
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(scenario(engine));
 }

@@ -48,7 +48,10 @@ impl Database {
     pub async fn open_ahead(&self, ahead_ms: i64) -> Store {
         let clock = Options::default().clock;
         let clock: countersign::store::Clock = Arc::new(move || clock() + ahead_ms);
-        let options = Options { wall: Arc::clone(&clock), clock };
+        let options = Options {
+            wall: Arc::clone(&clock),
+            clock,
+        };
         Store::open(&self.url, options).await.unwrap()
     }
 

@@ -13,12 +13,7 @@ pub(crate) struct Args {
 
 impl Args {
     /// Reads query and body; JSON bodies only count if the method takes JSON.
-    pub fn read(
-        query: &str,
-        content_type: &str,
-        body: &[u8],
-        takes_json: bool,
-    ) -> Result<Self, ApiError> {
+    pub fn read(query: &str, content_type: &str, body: &[u8], takes_json: bool) -> Result<Self, ApiError> {
         let mut args = Self::default();
         args.add_form(query.as_bytes());
         if content_type.starts_with("application/json") {
@@ -33,8 +28,7 @@ impl Args {
 
     fn add_form(&mut self, form: &[u8]) {
         for (key, value) in form_urlencoded::parse(form) {
-            self.map
-                .insert(key.into_owned(), Value::String(value.into_owned()));
+            self.map.insert(key.into_owned(), Value::String(value.into_owned()));
         }
     }
 
@@ -42,8 +36,7 @@ impl Args {
         match serde_json::from_slice(body) {
             // Slack does not look for the token in JSON bodies.
             Ok(Value::Object(object)) => {
-                self.map
-                    .extend(object.into_iter().filter(|(key, _)| key != "token"));
+                self.map.extend(object.into_iter().filter(|(key, _)| key != "token"));
                 Ok(())
             }
             Ok(_) => Err(ApiError::code("json_not_object")),

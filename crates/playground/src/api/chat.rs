@@ -67,10 +67,7 @@ pub(super) fn update(shared: &Shared, args: &Args) -> Outcome {
     }
     let now_ts = shared.clock.next_ts();
     apply_update(&mut state, &channel, &ts, text, blocks, metadata, now_ts);
-    let message = state
-        .message(&channel, &ts)
-        .cloned()
-        .ok_or("message_not_found")?;
+    let message = state.message(&channel, &ts).cloned().ok_or("message_not_found")?;
     let json = state.message_json(&message, true);
     Ok(json!({"ok": true, "channel": channel, "ts": ts, "text": message.text, "message": json}))
 }
@@ -180,12 +177,7 @@ fn may_post(state: &State, channel: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn own_message<'a>(
-    state: &'a State,
-    channel: &str,
-    ts: &str,
-    not_ours: &'static str,
-) -> Result<&'a Message, ApiError> {
+fn own_message<'a>(state: &'a State, channel: &str, ts: &str, not_ours: &'static str) -> Result<&'a Message, ApiError> {
     // Ephemeral messages are not in the channel's history, so they can't be found here.
     let message = state.message(channel, ts).ok_or("message_not_found")?;
     if message.by_bot {
@@ -228,13 +220,8 @@ fn thread_root(state: &State, channel: &str, thread_ts: &str) -> Result<String, 
     if !is_ts {
         return Err(ApiError::code("invalid_thread_ts"));
     }
-    let parent = state
-        .message(channel, thread_ts)
-        .ok_or("thread_not_found")?;
-    Ok(parent
-        .thread_ts
-        .clone()
-        .unwrap_or_else(|| parent.ts.clone()))
+    let parent = state.message(channel, thread_ts).ok_or("thread_not_found")?;
+    Ok(parent.thread_ts.clone().unwrap_or_else(|| parent.ts.clone()))
 }
 
 /// The `blocks` argument, checked; `None` if it was not given.
@@ -259,9 +246,7 @@ fn metadata(args: &Args) -> Result<Option<Value>, ApiError> {
     if metadata == json!({}) {
         return Ok(Some(metadata));
     }
-    let has_type = metadata["event_type"]
-        .as_str()
-        .is_some_and(|name| !name.is_empty());
+    let has_type = metadata["event_type"].as_str().is_some_and(|name| !name.is_empty());
     let Some(payload) = metadata["event_payload"].as_object().filter(|_| has_type) else {
         return Err(ApiError::code("invalid_metadata_format"));
     };

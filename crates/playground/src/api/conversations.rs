@@ -49,11 +49,7 @@ fn kind_of(channel: &Channel) -> &'static str {
 
 pub(super) fn members(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
-    let members: Vec<Value> = visible(&state, args)?
-        .members
-        .iter()
-        .map(|id| json!(id))
-        .collect();
+    let members: Vec<Value> = visible(&state, args)?.members.iter().map(|id| json!(id)).collect();
     let (page, cursor) = page(&members, args)?;
     Ok(json!({"ok": true, "members": page, "response_metadata": {"next_cursor": cursor}}))
 }
@@ -64,10 +60,7 @@ pub(super) fn open(shared: &Shared, args: &Args) -> Outcome {
         (Some(users), _) if users.contains(',') => return Err(ApiError::code("not_enough_users")),
         (Some(user), _) => user.to_owned(),
         (None, Some(channel)) => {
-            let known = state
-                .channels
-                .get(channel)
-                .and_then(|channel| channel.im_user.clone());
+            let known = state.channels.get(channel).and_then(|channel| channel.im_user.clone());
             known.ok_or("channel_not_found")?
         }
         (None, None) => return Err(ApiError::code("users_list_not_supplied")),
@@ -113,10 +106,7 @@ pub(super) fn replies(shared: &Shared, args: &Args) -> Outcome {
     let parent = state
         .message(&channel, args.required("ts")?)
         .ok_or("thread_not_found")?;
-    let root = parent
-        .thread_ts
-        .clone()
-        .unwrap_or_else(|| parent.ts.clone());
+    let root = parent.thread_ts.clone().unwrap_or_else(|| parent.ts.clone());
     let mut messages: Vec<&Message> = state.message(&channel, &root).into_iter().collect();
     messages.extend(
         state
@@ -134,8 +124,7 @@ fn answer_messages(state: &State, messages: &[&Message], args: &Args) -> Outcome
         .map(|message| state.message_json(message, with_metadata))
         .collect();
     let (page, cursor) = page(&all, args)?;
-    let mut answer =
-        json!({"ok": true, "messages": page, "has_more": !cursor.is_empty(), "pin_count": 0});
+    let mut answer = json!({"ok": true, "messages": page, "has_more": !cursor.is_empty(), "pin_count": 0});
     if !cursor.is_empty() {
         answer["response_metadata"] = json!({"next_cursor": cursor});
     }
@@ -145,12 +134,12 @@ fn answer_messages(state: &State, messages: &[&Message], args: &Args) -> Outcome
 fn in_range(message: &Message, args: &Args) -> bool {
     let inclusive = args.flag("inclusive");
     // Slack's timestamps have a fixed width until the year 2286, so they compare as texts.
-    let after = args.text("oldest").is_none_or(|oldest| {
-        oldest == "0" || message.ts.as_str() > oldest || (inclusive && message.ts == oldest)
-    });
-    let before = args.text("latest").is_none_or(|latest| {
-        latest == "now" || message.ts.as_str() < latest || (inclusive && message.ts == latest)
-    });
+    let after = args
+        .text("oldest")
+        .is_none_or(|oldest| oldest == "0" || message.ts.as_str() > oldest || (inclusive && message.ts == oldest));
+    let before = args
+        .text("latest")
+        .is_none_or(|latest| latest == "now" || message.ts.as_str() < latest || (inclusive && message.ts == latest));
     after && before
 }
 
@@ -158,12 +147,8 @@ fn in_range(message: &Message, args: &Args) -> bool {
 pub(super) fn page(items: &[Value], args: &Args) -> Result<(Vec<Value>, String), ApiError> {
     let start = match args.text("cursor") {
         Some(cursor) => {
-            let start = cursor
-                .strip_prefix("next:")
-                .and_then(|start| start.parse().ok());
-            start
-                .filter(|start| *start <= items.len())
-                .ok_or("invalid_cursor")?
+            let start = cursor.strip_prefix("next:").and_then(|start| start.parse().ok());
+            start.filter(|start| *start <= items.len()).ok_or("invalid_cursor")?
         }
         None => 0,
     };

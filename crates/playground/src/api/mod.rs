@@ -38,9 +38,7 @@ impl ApiError {
 
     pub fn missing(key: &str) -> Self {
         let message = format!("[ERROR] missing required field: {key}");
-        Self::Refused(
-            json!({"ok": false, "error": "invalid_arguments", "response_metadata": {"messages": [message]}}),
-        )
+        Self::Refused(json!({"ok": false, "error": "invalid_arguments", "response_metadata": {"messages": [message]}}))
     }
 }
 
@@ -120,12 +118,7 @@ pub(crate) async fn handle(
 }
 
 /// Runs one piece of work under the faults in force, and notes it in the journal.
-pub(crate) async fn serve(
-    shared: &Arc<Shared>,
-    method: &str,
-    args: Value,
-    work: impl FnOnce() -> Outcome,
-) -> Response {
+pub(crate) async fn serve(shared: &Arc<Shared>, method: &str, args: Value, work: impl FnOnce() -> Outcome) -> Response {
     let fault = shared.state().faults.take(method);
     let note = |status: Option<u16>, answer: &Value| {
         shared.state().journal.add_call(ApiCall {
@@ -144,9 +137,7 @@ pub(crate) async fn serve(
         Some(Fault::Unavailable) => Some((503, json!("service unavailable"))),
         Some(Fault::FatalError) => Some((200, json!({"ok": false, "error": "fatal_error"}))),
         Some(Fault::Error(code)) => Some((200, json!({"ok": false, "error": code}))),
-        Some(Fault::RateLimited { .. }) => {
-            Some((429, json!({"ok": false, "error": "ratelimited"})))
-        }
+        Some(Fault::RateLimited { .. }) => Some((429, json!({"ok": false, "error": "ratelimited"}))),
         Some(Fault::Hang) => {
             note(None, &Value::Null);
             return never().await;
@@ -163,11 +154,9 @@ pub(crate) async fn serve(
     }
     let (status, answer, retry_after_s) = match work() {
         Ok(answer) | Err(ApiError::Refused(answer)) => (200, answer, None),
-        Err(ApiError::RateLimited { retry_after_s }) => (
-            429,
-            json!({"ok": false, "error": "ratelimited"}),
-            Some(retry_after_s),
-        ),
+        Err(ApiError::RateLimited { retry_after_s }) => {
+            (429, json!({"ok": false, "error": "ratelimited"}), Some(retry_after_s))
+        }
     };
     if method == "respond" || method.starts_with("chat.") || method.starts_with("views.") {
         shared.changed();
@@ -199,15 +188,12 @@ fn respond(status: u16, answer: &Value, retry_after_s: Option<u64>) -> Response 
         _ => ("application/json; charset=utf-8", answer.to_string()),
     };
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -220,9 +206,7 @@ fn run(shared: &Shared, method: &str, args: &Args, token: Option<&str>) -> Outco
     };
     // `api.test` is the one method that needs no token.
     if method != "api.test" {
-        let token = token
-            .filter(|token| !token.is_empty())
-            .ok_or("not_authed")?;
+        let token = token.filter(|token| !token.is_empty()).ok_or("not_authed")?;
         if token != shared.state().seed.bot_token {
             return Err(ApiError::code("invalid_auth"));
         }

@@ -11,9 +11,7 @@ use crate::state::Shared;
 pub(super) fn api_test(_: &Shared, args: &Args) -> Outcome {
     let given = args.to_json();
     match args.text("error") {
-        Some(error) => Err(ApiError::Refused(
-            json!({"ok": false, "error": error, "args": given}),
-        )),
+        Some(error) => Err(ApiError::Refused(json!({"ok": false, "error": error, "args": given}))),
         None => Ok(json!({"ok": true, "args": given})),
     }
 }
@@ -64,11 +62,7 @@ pub(super) fn users_info(shared: &Shared, args: &Args) -> Outcome {
 
 pub(super) fn users_list(shared: &Shared, args: &Args) -> Outcome {
     let state = shared.state();
-    let users: Vec<Value> = state
-        .users
-        .values()
-        .map(crate::seed::User::to_json)
-        .collect();
+    let users: Vec<Value> = state.users.values().map(crate::seed::User::to_json).collect();
     let (page, cursor) = super::conversations::page(&users, args)?;
     Ok(json!({
         "ok": true, "members": page, "cache_ts": shared.clock.now_ms() / 1_000,

@@ -31,10 +31,9 @@ pub(super) fn update(shared: &Shared, args: &Args) -> Outcome {
     let requested = requested_view(args)?;
     let id = args.text("view_id").or_else(|| args.text("external_id"));
     let id = id.ok_or_else(|| ApiError::missing("view_id"))?;
-    let view =
-        shared
-            .state()
-            .update_view(id, &requested, args.text("hash"), shared.clock.now_ms())?;
+    let view = shared
+        .state()
+        .update_view(id, &requested, args.text("hash"), shared.clock.now_ms())?;
     Ok(json!({"ok": true, "view": view.to_json()}))
 }
 

@@ -58,10 +58,7 @@ impl Ack {
 
     /// True if the bot acknowledged in time with a 2xx.
     pub fn ok(&self) -> bool {
-        self.failure.is_none()
-            && self
-                .status
-                .is_some_and(|status| (200..300).contains(&status))
+        self.failure.is_none() && self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -89,10 +86,7 @@ pub(crate) fn say(
 ) -> Result<Message, String> {
     let mut state = shared.state();
     open_own_dm(&mut state, user, channel);
-    let place = state
-        .channels
-        .get(channel)
-        .ok_or("There is no such channel.")?;
+    let place = state.channels.get(channel).ok_or("There is no such channel.")?;
     if !place.members.contains(user) {
         return Err("You are not in this channel.".into());
     }

@@ -30,11 +30,7 @@ pub(crate) async fn act_in_view(shared: &Shared, action: &Action) -> Ack {
     send_action(shared, &action.user, &payload).await
 }
 
-fn view_action_payload(
-    shared: &Shared,
-    state: &mut State,
-    action: &Action,
-) -> Result<Option<Value>, String> {
+fn view_action_payload(shared: &Shared, state: &mut State, action: &Action) -> Result<Option<Value>, String> {
     let view = state
         .view_of(&action.user, &action.place)
         .cloned()
@@ -87,12 +83,7 @@ pub(crate) async fn submit(shared: &Shared, user: &str, view_id: &str, inputs: &
         payload["response_urls"] = json!([]);
         payload
     };
-    let outcome = deliver(
-        shared,
-        deliver::INTERACTIONS_PATH,
-        deliver::payload_form(&payload),
-    )
-    .await;
+    let outcome = deliver(shared, deliver::INTERACTIONS_PATH, deliver::payload_form(&payload)).await;
     let mut ack = Ack::of(&outcome);
     let shown = match outcome.accepted() {
         Ok(body) => follow(shared, user, view_id, body),
@@ -113,12 +104,7 @@ pub(crate) async fn submit(shared: &Shared, user: &str, view_id: &str, inputs: &
 }
 
 /// Does what the acknowledgement of a `view_submission` asks for.
-fn follow(
-    shared: &Shared,
-    user: &str,
-    view_id: &str,
-    body: &str,
-) -> Result<Map<String, Value>, String> {
+fn follow(shared: &Shared, user: &str, view_id: &str, body: &str) -> Result<Map<String, Value>, String> {
     let answer: Value = if body.trim().is_empty() {
         json!({})
     } else {
@@ -182,12 +168,7 @@ pub(crate) async fn close(shared: &Shared, user: &str, view_id: &str, all: bool)
         ..Ack::default()
     };
     for payload in payloads {
-        let outcome = deliver(
-            shared,
-            deliver::INTERACTIONS_PATH,
-            deliver::payload_form(&payload),
-        )
-        .await;
+        let outcome = deliver(shared, deliver::INTERACTIONS_PATH, deliver::payload_form(&payload)).await;
         ack = Ack::of(&outcome);
     }
     ack

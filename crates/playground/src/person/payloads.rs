@@ -9,12 +9,7 @@ use crate::deliver::{self, deliver};
 use crate::state::{Shared, State};
 
 pub(super) async fn send_action(shared: &Shared, user: &str, payload: &Value) -> Ack {
-    let outcome = deliver(
-        shared,
-        deliver::INTERACTIONS_PATH,
-        deliver::payload_form(payload),
-    )
-    .await;
+    let outcome = deliver(shared, deliver::INTERACTIONS_PATH, deliver::payload_form(payload)).await;
     let mut ack = Ack::of(&outcome);
     if let Err(error) = outcome.accepted() {
         let failure = match error {
@@ -76,9 +71,7 @@ pub(super) fn action_json(
         }
         _ => {
             let entry = choices::choose(element, value)?;
-            let (Some(block_id), Some(action_id)) =
-                (block["block_id"].as_str(), element["action_id"].as_str())
-            else {
+            let (Some(block_id), Some(action_id)) = (block["block_id"].as_str(), element["action_id"].as_str()) else {
                 return Err("This element has no id.".into());
             };
             values[block_id][action_id] = entry.clone();
@@ -91,22 +84,16 @@ pub(super) fn action_json(
 }
 
 /// The element by action id, `block_id/action_id`, or its words.
-pub(super) fn find<'a>(
-    blocks: &'a [Value],
-    target: &str,
-) -> Result<(&'a Value, &'a Value), String> {
+pub(super) fn find<'a>(blocks: &'a [Value], target: &str) -> Result<(&'a Value, &'a Value), String> {
     let elements = choices::elements(blocks);
     let by_ids = |(block, element): &&(&Value, &Value)| {
         element["action_id"] == target
-            || target.split_once('/').is_some_and(|(block_id, action_id)| {
-                block["block_id"] == block_id && element["action_id"] == action_id
-            })
+            || target
+                .split_once('/')
+                .is_some_and(|(block_id, action_id)| block["block_id"] == block_id && element["action_id"] == action_id)
     };
     let by_words = |(_, element): &&(&Value, &Value)| element["text"]["text"] == target;
-    let found = elements
-        .iter()
-        .find(by_ids)
-        .or_else(|| elements.iter().find(by_words));
+    let found = elements.iter().find(by_ids).or_else(|| elements.iter().find(by_words));
     found
         .copied()
         .ok_or_else(|| format!("There is nothing called \"{target}\" to click in this message."))

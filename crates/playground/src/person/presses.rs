@@ -26,15 +26,8 @@ pub(crate) async fn act_in_message(shared: &Shared, action: &Action) -> Ack {
 
 fn message_payload(shared: &Shared, action: &Action) -> Result<Option<Value>, String> {
     let mut state = shared.state();
-    let (user, channel, ts) = (
-        action.user.as_str(),
-        action.channel.as_str(),
-        action.place.as_str(),
-    );
-    let place = state
-        .channels
-        .get(channel)
-        .ok_or("There is no such channel.")?;
+    let (user, channel, ts) = (action.user.as_str(), action.channel.as_str(), action.place.as_str());
+    let place = state.channels.get(channel).ok_or("There is no such channel.")?;
     if !place.members.contains(user) {
         return Err("You are not in this channel.".into());
     }
@@ -59,30 +52,21 @@ fn message_payload(shared: &Shared, action: &Action) -> Result<Option<Value>, St
     };
     let (block, element) = find(blocks, &action.target)?;
     let key = (user.to_owned(), channel.to_owned(), ts.to_owned());
-    let before = state
-        .selections
-        .get(&key)
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    let before = state.selections.get(&key).cloned().unwrap_or_else(|| json!({}));
     let mut values = choices::initial_values(blocks, &before);
     let Some(action_json) = action_json(shared, block, element, &action.value, &mut values)? else {
         state.selections.insert(key, values);
         return Ok(None);
     };
     state.selections.insert(key, values.clone());
-    let mut container = json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": message.is_none()});
+    let mut container =
+        json!({"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": message.is_none()});
     if let Some(thread_ts) = &thread_ts {
         container["thread_ts"] = json!(thread_ts);
     }
     let mut payload = base_payload(&mut state, "block_actions", user);
     let url_thread = message.as_ref().filter(|m| m.is_reply()).and(thread_ts);
-    let url_id = state.issue_response_url(
-        user,
-        channel,
-        Some(original),
-        url_thread,
-        shared.clock.now_ms(),
-    );
+    let url_id = state.issue_response_url(user, channel, Some(original), url_thread, shared.clock.now_ms());
     payload["container"] = container;
     payload["channel"] = json!({"id": channel, "name": place_name});
     payload["response_url"] = json!(format!("{}/respond/{url_id}", shared.base_url));

@@ -10,9 +10,7 @@ use crate::state::Shared;
 /// Sends an earlier click or command again as a new one: new signature, trigger and response URL.
 pub(crate) async fn repeat_afresh(shared: &Shared, delivery_id: u64) -> Option<Ack> {
     let original = shared.state().journal.delivery(delivery_id).cloned()?;
-    let mut fields: Vec<(String, String)> = form_urlencoded::parse(original.body.as_bytes())
-        .into_owned()
-        .collect();
+    let mut fields: Vec<(String, String)> = form_urlencoded::parse(original.body.as_bytes()).into_owned().collect();
     for (key, value) in &mut fields {
         match key.as_str() {
             "payload" => {

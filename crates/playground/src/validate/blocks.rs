@@ -15,10 +15,7 @@ pub(super) fn check(block: &Value, surface: Surface, at: &str, findings: &mut Fi
         return findings.add(format!("{at}/type"), format!("unsupported type: {kind}"));
     }
     if !fits(kind, surface) {
-        return findings.add(
-            format!("{at}/type"),
-            format!("unsupported type here: {kind}"),
-        );
+        return findings.add(format!("{at}/type"), format!("unsupported type here: {kind}"));
     }
     texts::optional_string(block, "block_id", 255, at, findings);
     match kind {
@@ -70,23 +67,15 @@ fn fits(kind: &str, surface: Surface) -> bool {
     match kind {
         "input" => surface != Surface::Message,
         "alert" => surface == Surface::Modal,
-        "file" | "markdown" | "plan" | "task_card" | "context_actions" => {
-            surface == Surface::Message
-        }
-        "table" | "container" | "data_table" | "card" | "carousel" | "data_visualization" => {
-            surface != Surface::Modal
-        }
+        "file" | "markdown" | "plan" | "task_card" | "context_actions" => surface == Surface::Message,
+        "table" | "container" | "data_table" | "card" | "carousel" | "data_visualization" => surface != Surface::Modal,
         _ => true,
     }
 }
 
 fn header(block: &Value, at: &str, findings: &mut Findings) {
     texts::plain(&block["text"], 150, &format!("{at}/text"), findings);
-    if !block["level"].is_null()
-        && !block["level"]
-            .as_u64()
-            .is_some_and(|level| (1..=4).contains(&level))
-    {
+    if !block["level"].is_null() && !block["level"].as_u64().is_some_and(|level| (1..=4).contains(&level)) {
         findings.add(format!("{at}/level"), "must be between 1 and 4");
     }
 }
@@ -106,12 +95,7 @@ fn section(block: &Value, surface: Surface, at: &str, findings: &mut Findings) {
     }
     if !block["accessory"].is_null() {
         let place = elements::Place::Accessory(surface);
-        elements::check(
-            &block["accessory"],
-            place,
-            &format!("{at}/accessory"),
-            findings,
-        );
+        elements::check(&block["accessory"], place, &format!("{at}/accessory"), findings);
     }
 }
 
@@ -163,13 +147,7 @@ fn image(block: &Value, at: &str, findings: &mut Findings) {
     texts::optional_plain(block, "title", 2_000, at, findings);
 }
 
-fn required_list(
-    block: &Value,
-    key: &str,
-    counts: std::ops::RangeInclusive<usize>,
-    at: &str,
-    findings: &mut Findings,
-) {
+fn required_list(block: &Value, key: &str, counts: std::ops::RangeInclusive<usize>, at: &str, findings: &mut Findings) {
     match block[key].as_array() {
         Some(items) => texts::count(items.len(), counts, &format!("{at}/{key}"), findings),
         None => findings.add(at, format!("missing required field: {key}")),
@@ -189,9 +167,7 @@ fn duplicate_action_ids(block: &Value, at: &str, findings: &mut Findings) {
         {
             findings.add(
                 format!("{at}/elements/{index}/action_id"),
-                format!(
-                    "`action_id` \"{action_id}\" already exists for another element in this block"
-                ),
+                format!("`action_id` \"{action_id}\" already exists for another element in this block"),
             );
         }
     }

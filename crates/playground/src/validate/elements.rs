@@ -35,32 +35,14 @@ pub(super) fn check(element: &Value, place: Place, at: &str, findings: &mut Find
             text_input(element, kind, at, findings);
         }
         "radio_buttons" => {
-            texts::options(
-                &element["options"],
-                1..=10,
-                true,
-                &format!("{at}/options"),
-                findings,
-            );
+            texts::options(&element["options"], 1..=10, true, &format!("{at}/options"), findings);
             initial_option(element, true, at, findings);
         }
         "checkboxes" => {
-            texts::options(
-                &element["options"],
-                1..=10,
-                true,
-                &format!("{at}/options"),
-                findings,
-            );
+            texts::options(&element["options"], 1..=10, true, &format!("{at}/options"), findings);
             initial_options(element, true, at, findings);
         }
-        "overflow" => texts::options(
-            &element["options"],
-            1..=5,
-            false,
-            &format!("{at}/options"),
-            findings,
-        ),
+        "overflow" => texts::options(&element["options"], 1..=5, false, &format!("{at}/options"), findings),
         "datepicker" | "timepicker" | "datetimepicker" => picker(element, kind, at, findings),
         _ => select(element, kind, at, findings),
     }
@@ -70,8 +52,8 @@ fn fits(kind: &str, place: Place) -> bool {
     match kind {
         "button" | "overflow" | "workflow_button" => place != Place::Input,
         "image" => matches!(place, Place::Accessory(_)),
-        "plain_text_input" | "email_text_input" | "url_text_input" | "number_input"
-        | "file_input" | "rich_text_input" => place == Place::Input,
+        "plain_text_input" | "email_text_input" | "url_text_input" | "number_input" | "file_input"
+        | "rich_text_input" => place == Place::Input,
         "datetimepicker" => !matches!(place, Place::Accessory(_)),
         "static_select"
         | "users_select"
@@ -122,21 +104,13 @@ fn text_input(element: &Value, kind: &str, at: &str, findings: &mut Findings) {
                 .as_u64()
                 .is_some_and(|length| (lowest..=3_000).contains(&length))
         {
-            findings.add(
-                format!("{at}/{key}"),
-                format!("must be between {lowest} and 3000"),
-            );
+            findings.add(format!("{at}/{key}"), format!("must be between {lowest} and 3000"));
         }
     }
-    if let (Some(min), Some(max)) = (
-        element["min_length"].as_u64(),
-        element["max_length"].as_u64(),
-    ) && min > max
+    if let (Some(min), Some(max)) = (element["min_length"].as_u64(), element["max_length"].as_u64())
+        && min > max
     {
-        findings.add(
-            format!("{at}/min_length"),
-            "must not be greater than max_length",
-        );
+        findings.add(format!("{at}/min_length"), "must not be greater than max_length");
     }
 }
 
@@ -145,14 +119,8 @@ fn picker(element: &Value, kind: &str, at: &str, findings: &mut Findings) {
         texts::optional_plain(element, "placeholder", 150, at, findings);
     }
     let (key, ok) = match kind {
-        "datepicker" => (
-            "initial_date",
-            element["initial_date"].as_str().is_some_and(is_date),
-        ),
-        "timepicker" => (
-            "initial_time",
-            element["initial_time"].as_str().is_some_and(is_time),
-        ),
+        "datepicker" => ("initial_date", element["initial_date"].as_str().is_some_and(is_date)),
+        "timepicker" => ("initial_time", element["initial_time"].as_str().is_some_and(is_time)),
         _ => (
             "initial_date_time",
             element["initial_date_time"]
@@ -183,8 +151,7 @@ fn is_time(text: &str) -> bool {
     let Some((hour, minute)) = text.split_once(':') else {
         return false;
     };
-    let below =
-        |part: &str, end: u32| part.len() == 2 && part.parse::<u32>().is_ok_and(|n| n < end);
+    let below = |part: &str, end: u32| part.len() == 2 && part.parse::<u32>().is_ok_and(|n| n < end);
     below(hour, 24) && below(minute, 60)
 }
 
@@ -192,9 +159,7 @@ fn select(element: &Value, kind: &str, at: &str, findings: &mut Findings) {
     texts::optional_plain(element, "placeholder", 150, at, findings);
     if kind.starts_with("multi_")
         && !element["max_selected_items"].is_null()
-        && element["max_selected_items"]
-            .as_u64()
-            .is_none_or(|count| count == 0)
+        && element["max_selected_items"].as_u64().is_none_or(|count| count == 0)
     {
         findings.add(format!("{at}/max_selected_items"), "must be at least 1");
     }
@@ -206,13 +171,7 @@ fn select(element: &Value, kind: &str, at: &str, findings: &mut Findings) {
         (true, true) => findings.add(at, "missing required field: options"),
         (false, false) => findings.add(at, "must have either options or option_groups, not both"),
         (false, true) => {
-            texts::options(
-                &element["options"],
-                1..=100,
-                false,
-                &format!("{at}/options"),
-                findings,
-            );
+            texts::options(&element["options"], 1..=100, false, &format!("{at}/options"), findings);
         }
         (true, false) => option_groups(groups, &format!("{at}/option_groups"), findings),
     }
@@ -231,13 +190,7 @@ fn option_groups(groups: &Value, at: &str, findings: &mut Findings) {
     for (index, group) in groups.iter().enumerate() {
         let at = format!("{at}/{index}");
         texts::plain(&group["label"], 75, &format!("{at}/label"), findings);
-        texts::options(
-            &group["options"],
-            1..=100,
-            false,
-            &format!("{at}/options"),
-            findings,
-        );
+        texts::options(&group["options"], 1..=100, false, &format!("{at}/options"), findings);
     }
 }
 

@@ -60,8 +60,7 @@ impl Refusal {
         }
         let lines: Vec<String> = self.problems.iter().map(Problem::line).collect();
         let messages: Vec<String> = lines.iter().map(|line| format!("[ERROR] {line}")).collect();
-        let mut answer =
-            json!({"ok": false, "error": self.code, "response_metadata": {"messages": messages}});
+        let mut answer = json!({"ok": false, "error": self.code, "response_metadata": {"messages": messages}});
         if self.code == "invalid_blocks" {
             answer["errors"] = json!(lines);
         }
@@ -94,10 +93,7 @@ pub fn message_blocks(blocks: &[Value]) -> Result<(), Refusal> {
             problems: findings.problems,
         });
     }
-    let chars: usize = blocks
-        .iter()
-        .map(|block| block.to_string().chars().count())
-        .sum();
+    let chars: usize = blocks.iter().map(|block| block.to_string().chars().count()).sum();
     if chars > MESSAGE_BLOCKS_CHARS_MAX {
         return Err(Refusal {
             code: "msg_blocks_too_long",
@@ -137,11 +133,7 @@ fn check_view(view: &Value, findings: &mut Findings) {
         Some(blocks) => check_list(blocks, surface, "/view/blocks", 100, findings),
         None => findings.add("/view", "missing required field: blocks"),
     }
-    for (key, limit) in [
-        ("private_metadata", 3_000),
-        ("callback_id", 255),
-        ("external_id", 255),
-    ] {
+    for (key, limit) in [("private_metadata", 3_000), ("callback_id", 255), ("external_id", 255)] {
         texts::optional_string(view, key, limit, "/view", findings);
     }
     for key in ["title", "submit", "close"] {
@@ -156,23 +148,13 @@ fn check_view(view: &Value, findings: &mut Findings) {
             text => texts::plain(text, 24, &format!("/view/{key}"), findings),
         }
     }
-    let has_input =
-        blocks.is_some_and(|blocks| blocks.iter().any(|block| block["type"] == "input"));
+    let has_input = blocks.is_some_and(|blocks| blocks.iter().any(|block| block["type"] == "input"));
     if surface == Surface::Modal && has_input && view["submit"].is_null() {
-        findings.add(
-            "/view",
-            "missing required field: submit, needed by the input blocks",
-        );
+        findings.add("/view", "missing required field: submit, needed by the input blocks");
     }
 }
 
-fn check_list(
-    blocks: &[Value],
-    surface: Surface,
-    pointer: &str,
-    blocks_max: usize,
-    findings: &mut Findings,
-) {
+fn check_list(blocks: &[Value], surface: Surface, pointer: &str, blocks_max: usize, findings: &mut Findings) {
     if blocks.len() > blocks_max {
         findings.add(pointer, format!("no more than {blocks_max} items allowed"));
     }
@@ -190,12 +172,7 @@ fn check_list(
             );
         }
     }
-    if blocks
-        .iter()
-        .filter(|block| block["type"] == "table")
-        .count()
-        > 1
-    {
+    if blocks.iter().filter(|block| block["type"] == "table").count() > 1 {
         findings.add(pointer, "only one table is allowed");
     }
 }

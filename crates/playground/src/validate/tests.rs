@@ -38,11 +38,7 @@ fn modal(block: &Value) -> Value {
 fn blocks_at_and_over_their_limits() {
     let long = |n: usize| "v".repeat(n);
     let rows: Vec<(&str, Value, Option<&str>)> = vec![
-        (
-            "header 150",
-            json!({"type": "header", "text": text(150)}),
-            None,
-        ),
+        ("header 150", json!({"type": "header", "text": text(150)}), None),
         (
             "header 151",
             json!({"type": "header", "text": text(151)}),
@@ -53,21 +49,13 @@ fn blocks_at_and_over_their_limits() {
             json!({"type": "header", "text": {"type": "mrkdwn", "text": "x"}}),
             Some("/blocks/0/text/type"),
         ),
-        (
-            "section 3000",
-            json!({"type": "section", "text": text(3_000)}),
-            None,
-        ),
+        ("section 3000", json!({"type": "section", "text": text(3_000)}), None),
         (
             "section 3001",
             json!({"type": "section", "text": text(3_001)}),
             Some("/blocks/0/text/text"),
         ),
-        (
-            "section empty",
-            json!({"type": "section"}),
-            Some("/blocks/0"),
-        ),
+        ("section empty", json!({"type": "section"}), Some("/blocks/0")),
         (
             "section blank",
             json!({"type": "section", "text": text(0)}),
@@ -98,11 +86,7 @@ fn blocks_at_and_over_their_limits() {
             json!({"type": "context", "elements": vec![text(3); 11]}),
             Some("/blocks/0/elements"),
         ),
-        (
-            "unknown type",
-            json!({"type": "nonsense"}),
-            Some("/blocks/0/type"),
-        ),
+        ("unknown type", json!({"type": "nonsense"}), Some("/blocks/0/type")),
         ("no type", json!({}), Some("/blocks/0")),
         (
             "block id 256",
@@ -145,11 +129,7 @@ fn blocks_at_and_over_their_limits() {
             button(&json!({"style": "loud"})),
             Some("/blocks/0/elements/0/style"),
         ),
-        (
-            "confirm fits",
-            button(&json!({"confirm": confirm(100, 300, 30)})),
-            None,
-        ),
+        ("confirm fits", button(&json!({"confirm": confirm(100, 300, 30)})), None),
         (
             "confirm title",
             button(&json!({"confirm": confirm(101, 300, 30)})),
@@ -224,10 +204,7 @@ fn blocks_at_and_over_their_limits() {
             expected,
             "{name}: {found:?}"
         );
-        assert!(
-            found.is_none_or(|refusal| refusal.code == "invalid_blocks"),
-            "{name}"
-        );
+        assert!(found.is_none_or(|refusal| refusal.code == "invalid_blocks"), "{name}");
     }
 }
 
@@ -241,19 +218,12 @@ fn whole_lists() {
     );
     let named = json!({"type": "divider", "block_id": "same"});
     assert_eq!(
-        message_blocks(&[named.clone(), named])
-            .unwrap_err()
-            .problems[0]
-            .pointer,
+        message_blocks(&[named.clone(), named]).unwrap_err().problems[0].pointer,
         "/blocks/1/block_id"
     );
     let twice = json!({"type": "button", "action_id": "go", "text": text(2)});
-    let refusal =
-        message_blocks(&[json!({"type": "actions", "elements": [twice, twice]})]).unwrap_err();
-    assert_eq!(
-        refusal.problems[0].pointer,
-        "/blocks/0/elements/1/action_id"
-    );
+    let refusal = message_blocks(&[json!({"type": "actions", "elements": [twice, twice]})]).unwrap_err();
+    assert_eq!(refusal.problems[0].pointer, "/blocks/0/elements/1/action_id");
     let answer = refusal.to_json();
     assert_eq!(answer["error"], "invalid_blocks");
     assert!(
@@ -263,10 +233,7 @@ fn whole_lists() {
             .ends_with("[json-pointer:/blocks/0/elements/1/action_id]")
     );
     let long = json!({"type": "section", "text": text(2_900)});
-    assert_eq!(
-        message_blocks(&vec![long; 5]).unwrap_err().code,
-        "msg_blocks_too_long"
-    );
+    assert_eq!(message_blocks(&vec![long; 5]).unwrap_err().code, "msg_blocks_too_long");
 }
 
 #[test]
@@ -292,27 +259,11 @@ fn views_at_and_over_their_limits() {
     };
     let rows: Vec<(&str, Value, Option<&str>)> = vec![
         ("plain modal", with("title", text(24)), None),
-        (
-            "title 25",
-            with("title", text(25)),
-            Some("/view/title/text"),
-        ),
+        ("title 25", with("title", text(25)), Some("/view/title/text")),
         ("title missing", with("title", Value::Null), Some("/view")),
-        (
-            "submit 25",
-            with("submit", text(25)),
-            Some("/view/submit/text"),
-        ),
-        (
-            "close 25",
-            with("close", text(25)),
-            Some("/view/close/text"),
-        ),
-        (
-            "metadata 3000",
-            with("private_metadata", json!(long(3_000))),
-            None,
-        ),
+        ("submit 25", with("submit", text(25)), Some("/view/submit/text")),
+        ("close 25", with("close", text(25)), Some("/view/close/text")),
+        ("metadata 3000", with("private_metadata", json!(long(3_000))), None),
         (
             "metadata 3001",
             with("private_metadata", json!(long(3_001))),
@@ -323,22 +274,14 @@ fn views_at_and_over_their_limits() {
             with("callback_id", json!(long(256))),
             Some("/view/callback_id"),
         ),
-        (
-            "bad type",
-            with("type", json!("window")),
-            Some("/view/type"),
-        ),
+        ("bad type", with("type", json!("window")), Some("/view/type")),
         ("blocks missing", with("blocks", Value::Null), Some("/view")),
         (
             "blocks 101",
             with("blocks", json!(vec![json!({"type": "divider"}); 101])),
             Some("/view/blocks"),
         ),
-        (
-            "home with title",
-            with("type", json!("home")),
-            Some("/view/title"),
-        ),
+        ("home with title", with("type", json!("home")), Some("/view/title")),
         (
             "text input",
             plain_input(json!({"multiline": true, "max_length": 3_000})),
@@ -361,23 +304,15 @@ fn views_at_and_over_their_limits() {
         ),
         (
             "radio 11",
-            modal(&input(
-                &json!({"type": "radio_buttons", "options": options(11)}),
-            )),
+            modal(&input(&json!({"type": "radio_buttons", "options": options(11)}))),
             Some("/view/blocks/0/element/options"),
         ),
         (
             "boxes 10",
-            modal(&input(
-                &json!({"type": "checkboxes", "options": options(10)}),
-            )),
+            modal(&input(&json!({"type": "checkboxes", "options": options(10)}))),
             None,
         ),
-        (
-            "users",
-            modal(&input(&json!({"type": "multi_users_select"}))),
-            None,
-        ),
+        ("users", modal(&input(&json!({"type": "multi_users_select"}))), None),
         (
             "button as input",
             modal(&input(&json!({"type": "button", "text": text(2)}))),
@@ -385,23 +320,17 @@ fn views_at_and_over_their_limits() {
         ),
         (
             "date",
-            modal(&input(
-                &json!({"type": "datepicker", "initial_date": "2026-11-30"}),
-            )),
+            modal(&input(&json!({"type": "datepicker", "initial_date": "2026-11-30"}))),
             None,
         ),
         (
             "bad date",
-            modal(&input(
-                &json!({"type": "datepicker", "initial_date": "30.11.2026"}),
-            )),
+            modal(&input(&json!({"type": "datepicker", "initial_date": "30.11.2026"}))),
             Some("/view/blocks/0/element/initial_date"),
         ),
         (
             "bad time",
-            modal(&input(
-                &json!({"type": "timepicker", "initial_time": "24:00"}),
-            )),
+            modal(&input(&json!({"type": "timepicker", "initial_time": "24:00"}))),
             Some("/view/blocks/0/element/initial_time"),
         ),
         ("initial offered", select("1"), None),
@@ -427,9 +356,5 @@ fn views_at_and_over_their_limits() {
     }
     let mut no_submit = modal(&input(&json!({"type": "plain_text_input"})));
     no_submit["submit"] = Value::Null;
-    assert!(
-        view(&no_submit).unwrap_err().problems[0]
-            .message
-            .contains("submit")
-    );
+    assert!(view(&no_submit).unwrap_err().problems[0].message.contains("submit"));
 }

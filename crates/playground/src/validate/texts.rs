@@ -8,10 +8,7 @@ use super::Findings;
 /// A required `plain_text` object.
 pub(super) fn plain(text: &Value, limit: usize, at: &str, findings: &mut Findings) {
     if text["type"] == "mrkdwn" {
-        return findings.add(
-            format!("{at}/type"),
-            "unsupported type: mrkdwn, must be plain_text",
-        );
+        return findings.add(format!("{at}/type"), "unsupported type: mrkdwn, must be plain_text");
     }
     any(text, limit, at, findings);
 }
@@ -24,10 +21,7 @@ pub(super) fn any(text: &Value, limit: usize, at: &str, findings: &mut Findings)
     match text["type"].as_str() {
         Some("plain_text") => {
             if !text["verbatim"].is_null() {
-                findings.add(
-                    format!("{at}/verbatim"),
-                    "invalid additional property: verbatim",
-                );
+                findings.add(format!("{at}/verbatim"), "invalid additional property: verbatim");
             }
         }
         Some("mrkdwn") => {
@@ -35,10 +29,7 @@ pub(super) fn any(text: &Value, limit: usize, at: &str, findings: &mut Findings)
                 findings.add(format!("{at}/emoji"), "invalid additional property: emoji");
             }
         }
-        _ => findings.add(
-            format!("{at}/type"),
-            "unsupported type: must be plain_text or mrkdwn",
-        ),
+        _ => findings.add(format!("{at}/type"), "unsupported type: must be plain_text or mrkdwn"),
     }
     string(text, "text", limit, at, findings);
 }
@@ -55,13 +46,7 @@ pub(super) fn string(owner: &Value, key: &str, limit: usize, at: &str, findings:
 }
 
 /// A string that may be absent.
-pub(super) fn optional_string(
-    owner: &Value,
-    key: &str,
-    limit: usize,
-    at: &str,
-    findings: &mut Findings,
-) {
+pub(super) fn optional_string(owner: &Value, key: &str, limit: usize, at: &str, findings: &mut Findings) {
     match &owner[key] {
         Value::Null => {}
         Value::String(value) => length(value, key, limit, at, findings),
@@ -79,13 +64,7 @@ fn length(value: &str, key: &str, limit: usize, at: &str, findings: &mut Finding
 }
 
 /// A plain text that may be absent, such as a placeholder.
-pub(super) fn optional_plain(
-    owner: &Value,
-    key: &str,
-    limit: usize,
-    at: &str,
-    findings: &mut Findings,
-) {
+pub(super) fn optional_plain(owner: &Value, key: &str, limit: usize, at: &str, findings: &mut Findings) {
     if !owner[key].is_null() {
         plain(&owner[key], limit, &format!("{at}/{key}"), findings);
     }
@@ -111,10 +90,7 @@ pub(super) fn style(owner: &Value, at: &str, findings: &mut Findings) {
     match &owner["style"] {
         Value::Null => {}
         Value::String(style) if style == "primary" || style == "danger" => {}
-        _ => findings.add(
-            format!("{at}/style"),
-            "must be a valid style: primary or danger",
-        ),
+        _ => findings.add(format!("{at}/style"), "must be a valid style: primary or danger"),
     }
 }
 
@@ -155,12 +131,7 @@ pub(super) fn option(option: &Value, mrkdwn: bool, at: &str, findings: &mut Find
 }
 
 /// How many items a list holds.
-pub(super) fn count(
-    items: usize,
-    counts: std::ops::RangeInclusive<usize>,
-    at: &str,
-    findings: &mut Findings,
-) {
+pub(super) fn count(items: usize, counts: std::ops::RangeInclusive<usize>, at: &str, findings: &mut Findings) {
     if items < *counts.start() {
         findings.add(at, format!("no less than {} items allowed", counts.start()));
     } else if items > *counts.end() {
@@ -171,9 +142,9 @@ pub(super) fn count(
 /// An absolute http(s) address.
 pub(super) fn url(owner: &Value, key: &str, at: &str, findings: &mut Findings) {
     string(owner, key, 3_000, at, findings);
-    let is_web = owner[key].as_str().is_none_or(|url| {
-        url.is_empty() || url.starts_with("https://") || url.starts_with("http://")
-    });
+    let is_web = owner[key]
+        .as_str()
+        .is_none_or(|url| url.is_empty() || url.starts_with("https://") || url.starts_with("http://"));
     if !is_web {
         findings.add(format!("{at}/{key}"), "must be a valid URL");
     }
