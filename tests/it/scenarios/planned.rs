@@ -124,7 +124,7 @@ pub async fn a_failing_script_leaves_the_release_approved_and_says_so(engine: En
     bot.types(QUINN, "approve REL\u{2011}789").await;
     bot.becomes("REL-789", "approved").await;
     bot.types(DEV, "deploy REL-789").await;
-    bot.sees(RELEASES, &["payments v1.4.0", "failed"]).await;
+    bot.sees(RELEASES, &["FAILED: payments v1.4.0"]).await;
     let release = bot.becomes("REL-789", "approved").await;
     assert_eq!(release.attempts.len(), 1);
 

@@ -25,7 +25,6 @@ pub const QUINN: &str = "U0QUINN";
 pub const THEO: &str = "U0THEO";
 pub const TINA: &str = "U0TINA";
 pub const CLEO: &str = "U0CLEO";
-pub const VERA: &str = "U0VERA";
 pub const DEV: &str = "U0DEV";
 pub const MIA: &str = "U0MIA";
 pub const GUS: &str = "U0GUS";
@@ -200,11 +199,11 @@ impl TestBot {
         fs::write(self.folder.path().join(path), text).unwrap();
     }
 
-    /// Types `/release TEXT` in #payments and returns the private answer's text.
+    /// Types `/release TEXT` in #payments and returns the private answer: its text and its blocks.
     pub async fn types(&self, user: &str, text: &str) -> String {
         let ack = self.slack.command(user, PAYMENTS, text).await;
         assert_eq!(ack.failure, None, "/release {text}");
-        ack.body["text"].as_str().unwrap_or_default().to_owned()
+        format!("{}\n{}", ack.body["text"].as_str().unwrap_or_default(), ack.body["blocks"])
     }
 
     /// Waits until `look` finds what it looks for.
