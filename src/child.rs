@@ -67,6 +67,10 @@ impl Program<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for name in self.inherited {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "passed on to a child, by a fixed list of names"
+            )]
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

@@ -6,8 +6,20 @@ use domain::ids::PersonId;
 /// `bytes` random bytes in hex.
 pub fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0_u8; bytes];
-    rand::fill(&mut buffer[..]);
+    fill(&mut buffer);
     hex(&buffer)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that makes random bytes")]
+fn fill(buffer: &mut [u8]) {
+    rand::fill(buffer);
+}
+
+/// A number from 0 to below `end`, to keep replicas out of step.
+pub fn jitter(end: u32) -> u32 {
+    let mut bytes = [0_u8; 4];
+    fill(&mut bytes);
+    u32::from_le_bytes(bytes) % end.max(1)
 }
 
 /// A new person id; it means a person only once the store has mapped it.

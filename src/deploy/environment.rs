@@ -88,6 +88,10 @@ impl fmt::Display for EnvironmentError {
 impl std::error::Error for EnvironmentError {}
 
 /// The bot's own environment as text; a variable that is not valid UTF-8 is left out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a script may inherit, filtered by the allow-list"
+)]
 pub fn ambient_environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

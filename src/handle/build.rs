@@ -6,7 +6,7 @@ use crate::store::{ClosedRepeat, Commit, NewJob, Settlement, StateRow, StoredTex
 use anyhow::Context as _;
 use domain::case::Case;
 use domain::command::Actor;
-use domain::effects::{Due, Job, effects};
+use domain::effects::{Due, Job, MessageId, effects};
 use domain::event::{Event, SignOff};
 use domain::ids::{EnvironmentName, ReleaseKey};
 use domain::intents::authority::Ask;
@@ -222,10 +222,9 @@ pub(crate) fn new_job(due: &Due, version: u64, index: usize, now_ms: i64) -> any
             let key = message.to_string();
             (Some(key.clone()), (due.at_ms <= now_ms).then_some(key))
         }
-        Job::PostMessage { message } => match message {
-            domain::effects::MessageId::Story { release, .. } => (Some(format!("story/{release}")), None),
-            _ => (None, None),
-        },
+        Job::PostMessage {
+            message: MessageId::Story { release, .. },
+        } => (Some(format!("story/{release}")), None),
         _ => (None, None),
     };
     Ok(NewJob {

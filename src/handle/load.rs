@@ -54,7 +54,7 @@ impl Handler {
             loaded.service = Some(service.clone());
         }
         let facts = Wanted {
-            people: self.people_of(&loaded.case, &command.actor, wanted(&command.intent)),
+            people: Self::people_of(&loaded.case, &command.actor, wanted(&command.intent)),
             holders: matches!(
                 wanted(&command.intent),
                 FactsWanted::Holders | FactsWanted::SignersAndHolders
@@ -66,7 +66,7 @@ impl Handler {
         Ok(loaded)
     }
 
-    fn people_of(&self, case: &Case, actor: &Actor, wanted: FactsWanted) -> BTreeSet<PersonId> {
+    fn people_of(case: &Case, actor: &Actor, wanted: FactsWanted) -> BTreeSet<PersonId> {
         let mut people = BTreeSet::new();
         if let Actor::Person(person) = actor {
             people.insert(person.clone());

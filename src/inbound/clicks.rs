@@ -29,7 +29,7 @@ impl Inbound {
         match self.clicked(asked, click, id, value).await {
             Ok(Some(body)) => self.answer_later(asked, body, click.is_ephemeral),
             Ok(None) => {}
-            Err(error) => self.answer_later(asked, private_message(&self.trouble(asked, &error)), false),
+            Err(error) => self.answer_later(asked, private_message(&Self::trouble(asked, &error)), false),
         }
         Reply::Empty
     }

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 /// Slack waits 3 s; whatever is not decided by then was not decided.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How much of that Slack may take to say who somebody is.
-const FACTS_WITHIN: Duration = Duration::from_millis(1_000);
+const FACTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many keys a "did you mean" is chosen from.
 const KNOWN_MAX: u32 = 200;
@@ -301,7 +301,7 @@ impl Inbound {
     }
 
     /// The answer to a failure of ours: honest about what is known, with an id for the log.
-    fn trouble(&self, asked: &Asked, error: &HandleError) -> Rendered {
+    fn trouble(asked: &Asked, error: &HandleError) -> Rendered {
         let id = &asked.request[..12.min(asked.request.len())];
         match error {
             HandleError::Unknown(_) => {

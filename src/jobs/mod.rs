@@ -27,7 +27,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Polling is the truth; wake-ups are hints.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 /// The longest that one run may take; a deployment is followed by many short runs.
-const RUN_WITHIN: Duration = Duration::from_secs(60);
+const RUN_WITHIN: Duration = Duration::from_mins(1);
 /// How long a shutdown waits for what is running.
 const DRAIN_WITHIN: Duration = Duration::from_secs(8);
 /// Kept for the record of what was done; the log keeps what was decided.
@@ -75,7 +75,7 @@ impl Workers {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "handed back unfinished jobs"),
             Err(error) => {
-                tracing::error!(%error, "could not hand back unfinished jobs; their leases end by themselves")
+                tracing::error!(%error, "could not hand back unfinished jobs; their leases end by themselves");
             }
         }
     }
@@ -178,7 +178,7 @@ impl Workers {
                 }
             }
         };
-        let jitter = rand::random_range(0..1_000);
+        let jitter = fresh::jitter(1_000);
         if let Some(fate) = retry::fate(&job, &claimed, ran, self.handler.clock.now_ms(), jitter) {
             self.settle(&claimed, fate).await;
         }
@@ -264,7 +264,7 @@ impl Workers {
             {
                 tracing::warn!(%error, "could not beat");
             }
-            if last_purge.elapsed() > Duration::from_secs(60) {
+            if last_purge.elapsed() > Duration::from_mins(1) {
                 last_purge = Instant::now();
                 if let Err(error) = self.handler.store.purge(now_ms - DONE_KEPT_MS).await {
                     tracing::warn!(%error, "could not purge");

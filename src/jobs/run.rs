@@ -325,13 +325,13 @@ impl Desk<'_> {
             return Ok(Ran::Done);
         };
         let settles = settlement(self.claimed, Fate::Done);
-        match self.handler.close_refusals(release, key, count, settles).await? {
-            true => Ok(Ran::Settled),
-            false => Ok(Ran::NotYet {
-                after_ms: 1_000,
-                reason: "more refusals came in".to_owned(),
-            }),
+        if self.handler.close_refusals(release, key, count, settles).await? {
+            return Ok(Ran::Settled);
         }
+        Ok(Ran::NotYet {
+            after_ms: 1_000,
+            reason: "more refusals came in".to_owned(),
+        })
     }
 
     /// The people who must learn of an emergency whatever happens to Slack.

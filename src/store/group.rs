@@ -225,7 +225,7 @@ impl Committer {
             match result {
                 Err(failure) if failure.kind == Kind::Retry && tries < RETRIES_MAX && begun.elapsed() < RETRY_FOR => {
                     tries += 1;
-                    let pause_ms = rand::random_range(1..=u64::from(tries) * 8);
+                    let pause_ms = 1 + u64::from(crate::fresh::jitter(tries * 8));
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 }
                 result => return result,

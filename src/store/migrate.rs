@@ -2,7 +2,6 @@
 //! migrated further than this program knows still serves it, unless a migration has raised the floor.
 
 use super::OpenError;
-use domain::digest::hex;
 use domain::log_entry::Head;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection, SqlitePool};
@@ -49,7 +48,7 @@ async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), 
 
 /// A new log's id: random, so that entries of two databases can't be mixed.
 fn new_log_id() -> String {
-    format!("log-{}", hex(&rand::random::<[u8; 16]>()))
+    format!("log-{}", crate::fresh::random_hex(16))
 }
 
 fn judge(newest: Option<i64>, floor: Option<i64>) -> Result<(), OpenError> {

@@ -4,7 +4,6 @@ use super::error::{Failure, Kind, OpenError};
 use super::group::Written;
 use super::wakes::Wakes;
 use super::{Clock, Commit, commit_postgres, migrate};
-use domain::digest::hex;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use std::str::FromStr as _;
@@ -220,7 +219,7 @@ async fn rolled_back(mut connection: PgConnection) -> Option<PgConnection> {
 /// Passes hints about new jobs between processes: ours go out as NOTIFY, theirs come in as wakes. All
 /// of it may fail or come late; whoever waits polls besides.
 pub(super) async fn herald(url: String, pool: PgPool, wakes: Wakes) {
-    let us = hex(&rand::random::<[u8; 8]>());
+    let us = crate::fresh::random_hex(8);
     tokio::join!(tell(&pool, &us, &wakes), hear(&url, &us, &wakes));
 }
 

@@ -11,6 +11,7 @@ use domain::log_entry::Verifier;
 use domain::release::Release;
 use playground::{Ack, Handle, Message, Options, Workspace};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -203,7 +204,11 @@ impl TestBot {
     pub async fn types(&self, user: &str, text: &str) -> String {
         let ack = self.slack.command(user, PAYMENTS, text).await;
         assert_eq!(ack.failure, None, "/release {text}");
-        format!("{}\n{}", ack.body["text"].as_str().unwrap_or_default(), ack.body["blocks"])
+        format!(
+            "{}\n{}",
+            ack.body["text"].as_str().unwrap_or_default(),
+            ack.body["blocks"]
+        )
     }
 
     /// Waits until `look` finds what it looks for.
@@ -213,9 +218,11 @@ impl TestBot {
             if let Some(found) = look().await {
                 return found;
             }
-            if Instant::now() > until {
-                panic!("waited in vain for {what}\n{}", self.scene().await);
-            }
+            assert!(
+                Instant::now() < until,
+                "waited in vain for {what}\n{}",
+                self.scene().await
+            );
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
@@ -307,16 +314,17 @@ impl TestBot {
         let mut scene = String::new();
         for channel in [PAYMENTS, RELEASES] {
             for message in self.slack.messages(channel) {
-                scene.push_str(&format!("[{channel}] {}\n", message.visible_text()));
+                let _ = writeln!(scene, "[{channel}] {}", message.visible_text());
             }
         }
         if self.running.is_some() {
             for job in self.open_jobs().await {
                 let due_s = (job.due_ms - self.clock.now_ms()) / 1_000;
-                scene.push_str(&format!(
-                    "[job] {} {} due in {due_s} s: {}\n",
+                let _ = writeln!(
+                    scene,
+                    "[job] {} {} due in {due_s} s: {}",
                     job.state, job.payload, job.reason
-                ));
+                );
             }
         }
         scene

@@ -1,6 +1,6 @@
 //! The procedure as tests: *given these events, when this person does this at that time, then this*.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod calling_off;
 mod commands;
