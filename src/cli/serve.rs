@@ -6,13 +6,8 @@ use crate::config::Config;
 use crate::telemetry;
 use anyhow::Context as _;
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// How often a demo's clock is looked at between requests.
-const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,7 +17,7 @@ pub(super) struct Arguments {
     /// Follow the offset in this file; the demo's clock.
     #[cfg(feature = "playground")]
     #[arg(long, hide = true)]
-    clock_file: Option<PathBuf>,
+    clock_file: Option<std::path::PathBuf>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -54,6 +49,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 #[cfg(feature = "playground")]
 fn clock(arguments: &Arguments) -> Clock {
+    /// How often a demo's clock is looked at between requests.
+    const FOLLOW_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
     let Some(file) = arguments.clock_file.clone() else {
         return Clock::default();
     };

@@ -128,6 +128,11 @@ pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engin
     bot.types(CLEO, "approve HOTFIX-1").await;
     bot.becomes("HOTFIX-1", "released").await;
     bot.slack.advance(59 * MINUTE_MS).unwrap();
+    bot.wait("every step of the ladder", async || {
+        let release = bot.release("HOTFIX-1").await;
+        (release.attempts[0].notice.as_ref()?.steps.len() == 3).then_some(())
+    })
+    .await;
     bot.slack.clear_faults();
     bot.wait("the notice", async || {
         bot.release("HOTFIX-1").await.attempts[0].notice.as_ref()?.posted_ms

@@ -7,9 +7,18 @@ use crate::refusal::{Cause, Refusal};
 use crate::release::{AttemptNumber, Notice};
 use crate::rule::Rule;
 
-/// The notice was read back in #releases.
+/// The notice was read back in #releases. If the hour was over by then, the breach is recorded with it, whichever of the
+/// two jobs came first.
 pub(crate) fn posted(draft: &mut Draft<'_>, number: AttemptNumber, channel: &str, ts: &str) -> Result<(), Refusal> {
-    if notice(draft, number)?.posted_ms.is_none() {
+    let known = notice(draft, number)?;
+    if known.posted_ms.is_none() {
+        let due_ms = known.started_ms + draft.policy.notice_breach_after_ms;
+        if draft.now_ms >= due_ms && known.breached.is_none() {
+            draft.record(Event::NoticeBreached {
+                attempt: number,
+                due_ms,
+            });
+        }
         let event = Event::NoticePosted {
             attempt: number,
             channel: channel.to_owned(),
