@@ -81,18 +81,16 @@ pub(super) fn read(variables: &Variables, report: &mut Report) -> Environment {
     }
 }
 
+/// Only near misses: others set names of this form too, such as Kubernetes for a service called countersign.
 fn mistyped_names(variables: &Variables, report: &mut Report) {
+    const PREFIX: &str = "COUNTERSIGN_";
     let known = variable_names();
-    for name in variables
-        .keys()
-        .filter(|name| name.starts_with("COUNTERSIGN_") && !known.contains(name))
-    {
-        if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
-            report.warning(
-                name.as_str(),
-                format!("no such variable is read. Did you mean `{near}`?"),
-                "Correct the name, or remove it.",
-            );
+    let endings: Vec<&str> = known.iter().filter_map(|name| name.strip_prefix(PREFIX)).collect();
+    for ending in variables.keys().filter_map(|name| name.strip_prefix(PREFIX)) {
+        let near = nearest(ending, endings.iter().copied()).filter(|near| *near != ending);
+        if let Some(near) = near {
+            let wrong = format!("no such variable is read. Did you mean `{PREFIX}{near}`?");
+            report.warning(format!("{PREFIX}{ending}"), wrong, "Correct the name, or remove it.");
         }
     }
 }

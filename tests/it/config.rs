@@ -119,6 +119,15 @@ fn what_may_hurt_later_is_a_warning_and_stops_nothing() {
     }
     let (_, none) = load(&[], FILE).unwrap();
     assert_eq!(none.to_string(), "No warnings about the configuration.");
+    let others = [
+        ("COUNTERSIGN_PORT", "tcp://10.0.0.1:80"),
+        ("COUNTERSIGN_RELEASE", "REL-789"),
+        ("COUNTERSIGN_SERVICE_HOST", "x"),
+    ];
+    assert!(
+        load(&others, FILE).unwrap().1.0.is_empty(),
+        "other people's variables are none of our business"
+    );
     let (_, one) = load(&[], &changed(r#"["group:S0CTO"]"#, r#"["ann"]"#)).unwrap();
     assert!(
         one.to_string()
