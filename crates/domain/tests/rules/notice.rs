@@ -160,6 +160,15 @@ fn a_breach_found_hours_late_tells_the_true_times_and_the_late_post_is_still_rec
 }
 
 #[test]
+fn a_late_notice_that_is_read_back_before_the_timer_comes_still_records_the_breach() {
+    let mut s = Scenario::hotfix_deploying();
+    s.at_ms(STARTED + HOUR_MS)
+        .notice_posted()
+        .then_events(["NoticeBreached", "NoticePosted"]);
+    s.at(500).notice_breach().then_nothing();
+}
+
+#[test]
 fn the_clock_runs_on_after_the_deployment_is_over() {
     let mut s = Scenario::hotfix_deploying();
     s.at(5).ends(AttemptResult::Succeeded);
