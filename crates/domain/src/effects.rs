@@ -417,6 +417,17 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             let at_ms = sign_off::expires_ms(sign_off, release, policy);
             vec![(Job::LookAgain { release: key }, at_ms)]
         }
+        Event::ReleaseApproved {} => {
+            // When the slot begins the deployment engineer may start, and when it is over nobody may: the card says so by itself.
+            let slot = release
+                .plan
+                .as_ref()
+                .map(|plan| [plan.start_ms, plan.start_ms + plan.length_ms]);
+            let times = slot.into_iter().flatten().filter(|at_ms| *at_ms > now_ms);
+            times
+                .map(|at_ms| (Job::LookAgain { release: key.clone() }, at_ms))
+                .collect()
+        }
         Event::DeploymentRequested { attempt, .. } => vec![(
             Job::StartAttempt {
                 release: key,
