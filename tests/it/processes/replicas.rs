@@ -77,16 +77,15 @@ fn three_processes_get_the_same_signed_bytes_at_once_and_act_once() {
     });
 }
 
-/// Whether PostgreSQL holds a session of this replica that is `what`.
-async fn session(look: &mut Raw, replica: &str, what: &str) -> bool {
-    let sql = format!("SELECT pid::text FROM pg_stat_activity WHERE application_name = '{replica}' AND {what}");
-    !look.texts(&sql).await.is_empty()
-}
-
-async fn until(what: &str, look: &mut Raw, replica: &str, condition: &str) {
+/// Waits for one of the bot's sessions in this database that is as `condition` says; its process id.
+async fn session(look: &mut Raw, what: &str, condition: &str) -> String {
+    let sql = format!("SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND {condition}");
     let until = Instant::now() + Duration::from_secs(2);
-    while !session(look, replica, condition).await {
-        assert!(Instant::now() < until, "{replica} never was {what}");
+    loop {
+        if let Some(pid) = look.texts(&sql).await.pop() {
+            return pid;
+        }
+        assert!(Instant::now() < until, "no session was {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -94,17 +93,17 @@ async fn until(what: &str, look: &mut Raw, replica: &str, condition: &str) {
 /// Freezes `victim` with every row of its commit locked, the head of the log among them, and nothing committed.
 async fn freeze_in_commit(world: &World, victim: &Replica, mut holder: Raw) {
     let mut look = world.database.connect().await;
-    let waits = "wait_event_type = 'Lock'";
-    until("waiting for the head", &mut look, &victim.name, waits).await;
-    victim.freeze();
-    holder.execute("ROLLBACK").await.unwrap();
-    until(
-        "frozen in its commit",
+    // Nobody else was given anything to commit.
+    let pid = session(
         &mut look,
-        &victim.name,
-        "state = 'idle in transaction'",
+        "waiting for the head",
+        "cardinality(pg_blocking_pids(pid)) > 0",
     )
     .await;
+    victim.freeze();
+    holder.execute("ROLLBACK").await.unwrap();
+    let frozen = format!("pid = {pid} AND state = 'idle in transaction'");
+    session(&mut look, "frozen in its commit", &frozen).await;
 }
 
 async fn holds_the_head(world: &World) -> Raw {

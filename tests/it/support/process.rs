@@ -74,17 +74,8 @@ impl World {
         }
     }
 
-    fn command(&self, name: &str) -> Command {
+    fn command(&self) -> Command {
         let workspace = Workspace::demo();
-        let url = &self.database.url;
-        // PostgreSQL tells the replicas apart by it.
-        let url = match self.database.engine {
-            Engine::Sqlite => url.clone(),
-            Engine::Postgres => {
-                let joint = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{joint}application_name={name}")
-            }
-        };
         let path = |file: &str| self.folder.path().join(file).display().to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command
@@ -93,7 +84,7 @@ impl World {
             .env("SLACK_BOT_TOKEN", workspace.bot_token)
             .env("SLACK_SIGNING_SECRET", workspace.signing_secret)
             .env("SLACK_API_URL", self.slack.api_base_url())
-            .env("DATABASE_URL", url)
+            .env("DATABASE_URL", &self.database.url)
             .env("COUNTERSIGN_CONFIG", path("countersign.toml"))
             .env("COUNTERSIGN_DATA", path("data"))
             .env("COUNTERSIGN_LISTEN", "127.0.0.1:0")
@@ -103,7 +94,7 @@ impl World {
 
     /// Starts `countersign serve` and waits until it serves.
     pub async fn serve(&self, name: &str, role: &str) -> Replica {
-        let mut command = self.command(name);
+        let mut command = self.command();
         command.args(["serve", "--role", role, "--clock-file"]);
         command.arg(self.folder.path().join("clock"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -145,7 +136,7 @@ impl World {
 
     /// Runs another verb to its end; its exit code and what it said.
     pub async fn verb(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = self.command("verb");
+        let mut command = self.command();
         command.args(arguments);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
