@@ -292,14 +292,7 @@ impl World {
 
     /// Every message that the bot has posted and that still stands.
     pub fn posted(&self) -> Vec<(String, Message)> {
-        let channels = [PAYMENTS, LEDGER, RELEASES].map(str::to_owned);
-        let channels = channels
-            .into_iter()
-            .chain(EVERYBODY.into_iter().map(|user| self.slack.dm(user)));
-        channels
-            .flat_map(|channel| self.slack.messages(&channel))
-            .filter_map(|message| Some((outbox_id(&message)?, message)))
-            .collect()
+        posted(&self.slack)
     }
 
     pub async fn rows(&self, key: &str) -> Vec<MessageRow> {
@@ -356,6 +349,19 @@ fn told(sealed: &domain::log_entry::Sealed) -> Told {
         name: entry.event["name"].as_str().unwrap_or_default().to_owned(),
         data: entry.event["data"].clone(),
     }
+}
+
+/// Every message of the bot that stands somewhere, by its outbox id.
+pub fn posted(slack: &Handle) -> Vec<(String, Message)> {
+    let channels = [PAYMENTS, LEDGER, RELEASES].map(str::to_owned);
+    let direct = EVERYBODY.into_iter().map(|user| slack.dm(user));
+    let messages = channels
+        .into_iter()
+        .chain(direct)
+        .flat_map(|channel| slack.messages(&channel));
+    messages
+        .filter_map(|message| Some((outbox_id(&message)?, message)))
+        .collect()
 }
 
 pub fn outbox_id(message: &Message) -> Option<String> {
