@@ -12,6 +12,7 @@
 mod adapters;
 mod config;
 mod deploy;
+mod processes;
 mod repository;
 mod scenarios;
 mod slack;

@@ -3,3 +3,4 @@
 pub mod bot;
 pub mod database;
 pub mod postgres;
+pub mod process;

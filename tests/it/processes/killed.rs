@@ -1,0 +1,301 @@
+//! kill -9 at any moment of both scenarios, and an immediate restart, over and over: nothing acknowledged is lost, nothing
+//! starts twice, what runs is followed to its end, and the cards are true in the end. `COUNTERSIGN_KILLS` says how often,
+//! `COUNTERSIGN_SEED` repeats a run's random choices.
+
+use super::{card_is_true, hotfix, no_acknowledged_sign_off_is_lost, planned_release, retire_stray_copies, signatures};
+use crate::support::bot::{RELEASES, run};
+use crate::support::database::Engine;
+use crate::support::process::{Replica, Told, World};
+use countersign::store::MessageState;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const KILLS: usize = 12;
+/// Longer than a worker's lease: what the killed process held is free when the next one looks.
+const LEASE_OVER_MS: u64 = 31_000;
+/// Kills are aimed at these in turn, so that every run falls into the short steps too.
+const AIMS: [Option<&str>; 8] = [
+    None,
+    Some("AttemptStarting.v1"),
+    None,
+    Some("AttemptRunning.v1"),
+    Some("SignedOff.v1"),
+    None,
+    Some("DeploymentRequested.v1"),
+    Some("AttemptEnded.v1"),
+];
+
+/// One kill: what stood in the log of each release under way, and which messages were being posted.
+struct Kill {
+    under_way: Vec<(String, u64, String)>,
+    posting: Vec<String>,
+}
+
+struct Ordeal {
+    world: World,
+    kills_wanted: usize,
+    kills: Mutex<Vec<Kill>>,
+    keys: Mutex<Vec<(String, &'static str)>>,
+    under_way: Mutex<BTreeSet<String>>,
+    over: AtomicBool,
+    restart_slowest_ms: AtomicUsize,
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn killed_over_and_over_on_sqlite() {
+    run(Engine::Sqlite, ordeal);
+}
+
+#[test]
+fn killed_over_and_over_on_postgres() {
+    run(Engine::Postgres, ordeal);
+}
+
+async fn ordeal(engine: Engine) {
+    let seed = number("COUNTERSIGN_SEED").unwrap_or_else(rand::random);
+    let kills_wanted = number("COUNTERSIGN_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
+    println!("{engine:?}: {kills_wanted} kills, COUNTERSIGN_SEED={seed}");
+    let world = World::new(engine).await;
+    world.write("payments/slow", "1");
+    world.write("ledger/slow", "2");
+    let ordeal = Ordeal {
+        world,
+        kills_wanted,
+        kills: Mutex::default(),
+        keys: Mutex::default(),
+        under_way: Mutex::default(),
+        over: AtomicBool::new(false),
+        restart_slowest_ms: AtomicUsize::new(0),
+    };
+    let bot = ordeal.serve().await;
+    let (bot, (), ()) = tokio::join!(
+        ordeal.kill_and_restart(bot, StdRng::seed_from_u64(seed)),
+        ordeal.planned(),
+        ordeal.hotfixes()
+    );
+    ordeal.judge().await;
+    bot.terminate().await;
+}
+
+impl Ordeal {
+    async fn serve(&self) -> Replica {
+        let bot = self.world.serve("bot", "all").await;
+        self.world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+        bot
+    }
+
+    async fn planned(&self) {
+        for n in 1_000.. {
+            let key = format!("REL-{n}");
+            self.begin(&key, "payments");
+            planned_release(&self.world, &key).await;
+            if self.end(&key) {
+                return;
+            }
+        }
+    }
+
+    async fn hotfixes(&self) {
+        for n in 1.. {
+            // With and without a ticket of its own.
+            let key = if n % 3 == 0 {
+                format!("FIX-{n}")
+            } else {
+                format!("HOTFIX-{}", n - n / 3)
+            };
+            self.begin(&key, "ledger");
+            hotfix(&self.world, &key).await;
+            if self.end(&key) {
+                return;
+            }
+        }
+    }
+
+    fn begin(&self, key: &str, service: &'static str) {
+        self.keys.lock().unwrap().push((key.to_owned(), service));
+        self.under_way.lock().unwrap().insert(key.to_owned());
+    }
+
+    fn end(&self, key: &str) -> bool {
+        self.under_way.lock().unwrap().remove(key);
+        self.over.load(Ordering::SeqCst)
+    }
+
+    async fn kill_and_restart(&self, mut bot: Replica, mut random: StdRng) -> Replica {
+        for aim in AIMS.into_iter().cycle().take(self.kills_wanted) {
+            match aim {
+                None => tokio::time::sleep(Duration::from_millis(random.random_range(0..700))).await,
+                Some(event) => {
+                    self.event(event).await;
+                    tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
+                }
+            }
+            bot.kill();
+            no_acknowledged_sign_off_is_lost(&self.world).await;
+            self.note().await;
+            self.world.audit().await;
+            self.nothing_started_twice();
+            self.world.slack.advance(LEASE_OVER_MS).unwrap();
+            let began = Instant::now();
+            bot = self.serve().await;
+            let took_ms = usize::try_from(began.elapsed().as_millis()).unwrap();
+            self.restart_slowest_ms.fetch_max(took_ms, Ordering::Relaxed);
+        }
+        self.over.store(true, Ordering::SeqCst);
+        bot
+    }
+
+    /// Waits for such an event to be logged, for a while.
+    async fn event(&self, name: &str) {
+        let until = Instant::now() + Duration::from_secs(8);
+        let mut seen = self.world.head().await;
+        while Instant::now() < until {
+            let head = self.world.head().await;
+            if head > seen {
+                let news = self.world.log(seen + 1).await;
+                if news.iter().any(|told| told.name == name) {
+                    return;
+                }
+                seen = head;
+            }
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+    }
+
+    /// What the kill fell into, read while nothing runs.
+    async fn note(&self) {
+        let keys: Vec<String> = self.under_way.lock().unwrap().iter().cloned().collect();
+        let mut kill = Kill {
+            under_way: Vec::new(),
+            posting: Vec::new(),
+        };
+        for key in keys {
+            let told = self.world.told(&key).await;
+            let last = told.last().map_or("nothing yet", |told| told.name.as_str());
+            kill.under_way
+                .push((key.clone(), told.last().map_or(0, |told| told.version), last.to_owned()));
+        }
+        for (key, _) in self.keys.lock().unwrap().clone() {
+            let rows = self.world.rows(&key).await;
+            let posting = rows.into_iter().filter(|row| row.state == MessageState::Posting);
+            kill.posting.extend(posting.map(|row| row.id));
+        }
+        self.kills.lock().unwrap().push(kill);
+    }
+
+    fn nothing_started_twice(&self) {
+        for service in ["payments", "ledger"] {
+            let mut attempts = BTreeSet::new();
+            for start in self.world.starts(service) {
+                let attempt = start.split(' ').next().unwrap_or_default().to_owned();
+                assert!(attempts.insert(attempt), "started twice: {start}");
+            }
+        }
+    }
+
+    async fn judge(&self) {
+        let world = &self.world;
+        world.settles().await;
+        let audited = world.audit().await;
+        let acknowledged = no_acknowledged_sign_off_is_lost(world).await;
+        self.nothing_started_twice();
+        let (mut stray, mut starts) = (0, 0);
+        let keys = self.keys.lock().unwrap().clone();
+        for (key, service) in &keys {
+            assert_eq!(world.status(key).await, "released", "{key}");
+            assert!(signatures(world, key).await.values().all(|count| *count == 1), "{key}");
+            card_is_true(world, key).await;
+            starts += self.followed_to_the_end(key, service).await;
+            stray += retire_stray_copies(world, key).await;
+        }
+        let hotfixes = keys.iter().filter(|(_, service)| *service == "ledger").count();
+        let all = world.log(1).await;
+        let requested = all.iter().filter(|told| told.name == "HotfixRequested.v1").count();
+        assert_eq!(requested, hotfixes, "a hotfix that nobody asked for");
+        let copies = self.copies();
+        println!(
+            "{} kills over {} releases; slowest restart {} ms; {acknowledged} sign-offs acknowledged, none lost; {starts} \
+             scripts started, none twice; {copies} older copies of messages, {stray} of them with buttons until they \
+             were clicked; {audited}\n{}",
+            self.kills_wanted,
+            keys.len(),
+            self.restart_slowest_ms.load(Ordering::Relaxed),
+            self.table(&all)
+        );
+    }
+
+    /// Every attempt that started ended, with one start of its script, which wrote its last line.
+    async fn followed_to_the_end(&self, key: &str, service: &str) -> usize {
+        let told = self.world.told(key).await;
+        let count = |name: &str| told.iter().filter(|told| told.name == name).count();
+        let own = format!("{key}.");
+        let starts = self.world.starts(service);
+        let starts = starts.iter().filter(|start| start.starts_with(&own)).count();
+        let ended = told.iter().filter(|told| told.name == "AttemptEnded.v1");
+        let succeeded = ended
+            .filter(|told| told.data["result"].to_string().contains("succeeded"))
+            .count();
+        assert_eq!(count("AttemptInterrupted.v1"), 0, "{key}: a script under way was lost");
+        assert_eq!((starts, succeeded), (1, 1), "{key}: {told:#?}");
+        assert_eq!(count("AttemptStarting.v1"), count("AttemptEnded.v1"), "{key}");
+        starts
+    }
+
+    /// Visible copies beyond the first: at most one for each kill that fell into the posting of that message, none in
+    /// #releases, which is searched first.
+    fn copies(&self) -> usize {
+        let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
+        for id in self.kills.lock().unwrap().iter().flat_map(|kill| &kill.posting) {
+            *unknown.entry(id.clone()).or_default() += 1;
+        }
+        let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+        for (id, message) in self.world.posted() {
+            let count = copies.entry(id.clone()).or_default();
+            *count += 1;
+            assert!(
+                *count == 1 || message.channel != RELEASES,
+                "two copies of {id} in #releases"
+            );
+        }
+        for (id, count) in &copies {
+            let kills = unknown.get(id).copied().unwrap_or_default();
+            assert!(
+                *count <= 1 + kills,
+                "{count} copies of {id}, {kills} kills fell into its posting"
+            );
+        }
+        copies.values().map(|count| count - 1).sum()
+    }
+
+    /// Between which durable steps the kills fell.
+    fn table(&self, all: &[Told]) -> String {
+        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let mut between = 0;
+        for kill in self.kills.lock().unwrap().iter() {
+            between += usize::from(kill.under_way.is_empty());
+            for (key, version, last) in &kill.under_way {
+                let stream = format!("release/{key}");
+                let next = all
+                    .iter()
+                    .find(|told| told.stream == stream && told.version == version + 1);
+                let next = next.map_or("(released: messages)", |told| told.name.as_str());
+                *counts.entry((last.clone(), next.to_owned())).or_default() += 1;
+            }
+        }
+        let mut table = String::from("kills  the release's last durable step -> the next one\n");
+        for ((last, next), count) in counts {
+            let _ = writeln!(table, "{count:5}  {last} -> {next}");
+        }
+        let _ = write!(table, "{between:5}  between releases");
+        table
+    }
+}
