@@ -203,7 +203,11 @@ impl TestBot {
     pub async fn types(&self, user: &str, text: &str) -> String {
         let ack = self.slack.command(user, PAYMENTS, text).await;
         assert_eq!(ack.failure, None, "/release {text}");
-        format!("{}\n{}", ack.body["text"].as_str().unwrap_or_default(), ack.body["blocks"])
+        format!(
+            "{}\n{}",
+            ack.body["text"].as_str().unwrap_or_default(),
+            ack.body["blocks"]
+        )
     }
 
     /// Waits until `look` finds what it looks for.
