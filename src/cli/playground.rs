@@ -43,13 +43,13 @@ fn hints() -> Vec<CommandHint> {
 /// What a newcomer tries, in order; see `docs/guide.md`.
 fn steps() -> Vec<String> {
     [
-        "*A planned release.* As Rita, in #payments: `/release plan REL-789 payments v1.4.0`. Fill in the form; authors: Mia.",
-        "As Priya and as Quinn: open the direct message from Countersign and approve. Or type `/release approve REL-789`.",
-        "As Dev: press *Deploy* on the card in #payments, or type `/release deploy REL-789`. Watch the card, its thread and #releases.",
-        "*A hotfix.* As Theo: `/release hotfix payments v1.4.1`. Authors: Mia. Say why in at least 20 characters.",
-        "As Tina, approve as tech lead. As Cleo, one click on *Deploy now*: it runs, and the notice stands in #releases.",
-        "*When it fails.* Plan `/release plan REL-790 ledger v2.1.1-fails`: its script fails. The card and #releases say so.",
-        "*An outage.* Switch Slack off, start a hotfix before that, move the clock: the notice ladder, and the breach at 60 minutes.",
+        "*A planned release.* You are Rita (top left). In #payments: `/release plan REL-789 payments v1.4.0`. Author: Mia; “none” is an answer.",
+        "Become Priya, then Quinn: open the direct message from Countersign and press the green button.",
+        "As Dev: press *Deploy* on the card in #payments. Watch the card, its thread and #releases.",
+        "*A hotfix.* As Theo, in #payments: `/release hotfix payments v1.4.1`. Say why in at least 20 characters; author: Mia.",
+        "As Tina, press *Approve v1.4.1* in the direct message. As Cleo, one click on *Deploy v1.4.1 now*; the notice is in #releases.",
+        "*When it fails.* The same with `/release plan REL-790 ledger v2.1.1-fails`: the card and #releases say so.",
+        "*An outage.* As Theo, `/release hotfix ledger v2.1.0`. As Cleo, approve; switch Slack off; +15 min, it starts; +1 h; Slack on: a breach.",
         "*Ask.* `/release why REL-789`, `/release audit REL-789`, `/release aprove REL-789`. Try to approve your own release.",
     ]
     .map(str::to_owned)

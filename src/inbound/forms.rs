@@ -53,13 +53,7 @@ impl Inbound {
         let existing = scene.as_ref().and_then(|scene| scene.view(&self.handler, true));
         let prefill = match &existing {
             Some(view) => PlanPrefill::of(view),
-            None => PlanPrefill {
-                key,
-                service,
-                version,
-                start_ms: Some(self.handler.clock.now_ms()),
-                ..PlanPrefill::default()
-            },
+            None => PlanPrefill::new(key, service, version, self.handler.clock.now_ms()),
         };
         self.open(asked, &modals::plan(&prefill, &self.services())).await
     }

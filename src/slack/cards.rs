@@ -8,9 +8,9 @@ use crate::slack::markup::{count, quoted, some_of};
 use crate::slack::state::{self, kind_word};
 use crate::slack::view::View;
 use buttons::buttons;
-use domain::release::{Attempt, AttemptState, Migration, Release};
+use domain::release::{Attempt, AttemptState, Migration, Release, Status};
 use domain::rule::{Rule, SkipReason, skipped_by_emergency};
-use domain::rules::gates::{Detail, GateState};
+use domain::rules::gates::{Detail, Gate, GateState};
 use serde_json::Value;
 
 /// The card.
@@ -60,11 +60,20 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
             "Over by",
             format!("{} at the latest", view.when(plan.start_ms + plan.length_ms)),
         ));
-        facts.push(("Users notice", if plan.user_facing { "yes" } else { "no" }.to_owned()));
-        facts.push(("Migration", migration(plan.migration).to_owned()));
     }
     facts.push(("Version", version(release)));
+    facts.push((
+        "Where",
+        format!("{} of {}{}", release.environment, release.service, running(view)),
+    ));
     facts.push(("Tickets", tickets(release)));
+    if let Some(plan) = &release.plan {
+        let notice = if plan.user_facing { "yes" } else { "no" };
+        facts.push((
+            "Users notice",
+            format!("{notice} · migration: {}", migration(plan.migration)),
+        ));
+    }
     facts.push((
         "Asked for by",
         format!(
@@ -77,10 +86,6 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
         facts.push(("Release manager", view.names.mention(owner)));
     }
     facts.push(("Authors", view.names.mentions(&release.authors, "and")));
-    facts.push((
-        "Where",
-        format!("{} of {}{}", release.environment, release.service, running(view)),
-    ));
     facts
 }
 
@@ -174,6 +179,7 @@ fn thing(rule: Rule) -> &'static str {
         Rule::CriteriaDocs => "documentation",
         Rule::RiskRollbackTested => "rollback rehearsal",
         Rule::DepsVersions => "dependency versions",
+        Rule::SignoffTechLead => "the tech lead's sign-off",
         rule => rule.summary(),
     }
 }
@@ -193,11 +199,22 @@ fn checklist(view: &View<'_>) -> String {
         .filter(|gate| gate.detail != Detail::WrongStatus)
         .collect();
     gates.sort_by_key(|gate| (!gate.holds_start(), gate.state == GateState::Met));
-    let lines: Vec<String> = gates.iter().map(|gate| gates::line(gate, &words)).collect();
-    if lines.is_empty() {
+    if gates.is_empty() {
         return "*Checklist* not judged yet".to_owned();
     }
+    // Who signed what has a line each, and so has what is missing; the plain rest shares one.
+    let (plain, own): (Vec<&Gate>, Vec<&Gate>) = gates.iter().partition(|gate| is_plainly_met(gate, view.release));
+    let mut lines: Vec<String> = own.into_iter().map(|gate| gates::line(gate, &words)).collect();
+    if !plain.is_empty() {
+        let met: Vec<String> = plain.into_iter().map(|gate| gates::sentence(gate, &words)).collect();
+        lines.push(format!("*Met* · {}", met.join("; ")));
+    }
     format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
+}
+
+fn is_plainly_met(gate: &Gate, release: &Release) -> bool {
+    let owed = release.debts.get(&gate.rule).is_some_and(|debt| debt.closed.is_none());
+    gate.state == GateState::Met && gate.detail == Detail::Plain && !owed
 }
 
 /// What is owed, by whom, until when.
@@ -219,15 +236,18 @@ pub(crate) fn debts(view: &View<'_>) -> Option<String> {
         .into_iter()
         .map(|(due_ms, role, rules)| {
             let overdue = if due_ms < view.now_ms { " *OVERDUE*" } else { "" };
-            let rules = some_of(rules.iter().map(|rule| format!("`{}`", rule.id())), 20);
+            let rules = some_of(rules.iter().map(|rule| thing(*rule).to_owned()), 20);
             format!("By {}{overdue}, {}: {rules}", view.when(due_ms), role.title())
         })
         .collect();
-    let title = format!(
-        "*Owed:* {}, first due {}",
-        count(open.len(), "thing"),
-        view.when(first.due_ms)
-    );
+    let title = match lines.len() {
+        1 => format!("*Owed:* {}", count(open.len(), "thing")),
+        _ => format!(
+            "*Owed:* {}, first due {}",
+            count(open.len(), "thing"),
+            view.when(first.due_ms)
+        ),
+    };
     Some(format!("{title}\n{}", lines.join("\n")))
 }
 
@@ -288,7 +308,10 @@ fn attempt_line(view: &View<'_>, attempt: &Attempt) -> String {
 
 fn footnote(view: &View<'_>) -> String {
     let release = view.release;
-    let mut notes = vec![format!("What holds it, in ten lines: `/release why {}`", release.key)];
+    let mut notes = vec![match release.status {
+        Status::Released | Status::Cancelled => format!("Who did what and when: `/release audit {}`", release.key),
+        _ => format!("What holds it, in ten lines: `/release why {}`", release.key),
+    }];
     if view.dead_jobs > 0 {
         notes.push(format!(
             "{} of this release gave up, so something here may be late: an admin looks with `countersign jobs list`",

@@ -10,6 +10,7 @@
 )]
 
 mod adapters;
+mod browser;
 mod config;
 mod deploy;
 mod processes;

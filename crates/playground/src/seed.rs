@@ -338,7 +338,7 @@ impl Workspace {
             .open_channel(Channel::public(
                 "C0RELEASES",
                 "releases",
-                "Every release, one card each",
+                "Results and emergencies, for all teams",
             ))
             .open_channel(Channel::public("C0PAYMENTS", "payments", "The payments team"))
             .open_channel(Channel::public("C0LEDGER", "ledger", "The ledger team"))

@@ -96,10 +96,12 @@ pub fn list(
         } else {
             format!(" · services: {}", names.join(", "))
         };
-        blocks.push(context(&stuck(
-            dead_jobs,
-            &format!("{more}one of them: `/release status KEY`{names}"),
-        )));
+        let next = if sorted.is_empty() {
+            "To plan one: `/release plan`"
+        } else {
+            "One of them: `/release status KEY`"
+        };
+        blocks.push(context(&stuck(dead_jobs, &format!("{more}{next}{names}"))));
         blocks
     })
 }

@@ -119,7 +119,7 @@ function overflow(element, context, act) {
 
 function textInput(element, entry, props, act) {
   const more = { ...props, placeholder: plain(element.placeholder), value: entry?.value ?? "", autocomplete: "off", onchange: (event) => act(event.target.value) };
-  if (element.type === "plain_text_input" && element.multiline) return h("textarea", { ...more, rows: 4 });
+  if (element.type === "plain_text_input" && element.multiline) return h("textarea", { ...more, rows: 2 });
   const type = { email_text_input: "email", url_text_input: "url", number_input: "number" }[element.type] ?? "text";
   return h("input", { ...more, type });
 }
