@@ -360,6 +360,7 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
         },
         repositories,
         redactor: redactor(config),
+        seen_channels: std::sync::Mutex::default(),
     })
 }
 

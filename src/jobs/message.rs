@@ -100,8 +100,10 @@ pub(super) async fn post_once(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Tr
 /// Posts after making sure, as far as Slack lets us, that it wasn't posted before.
 async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
     let Some(place) = place(desk, id, scene).await? else {
+        // Soon at first; a card that can't be posted for an hour is not asked for twice a second.
+        let waited_ms = desk.now_ms() - desk.claimed.created_ms;
         return Ok(Ran::NotYet {
-            after_ms: 500,
+            after_ms: (waited_ms / 4).clamp(500, 60_000),
             reason: "waiting for the card".to_owned(),
         });
     };
@@ -244,7 +246,7 @@ async fn place(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Option<
 async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -> Result<Option<Rendered>, Trouble> {
     // A channel that people of other organisations read gets no buttons.
     let shared = match id {
-        MessageId::Card { .. } => desk.outside.slack.channel(channel).await?.shared_with_outsiders,
+        MessageId::Card { .. } => desk.outside.is_shared(channel).await?,
         _ => false,
     };
     let Some(view) = scene.view(desk.handler, !shared) else {

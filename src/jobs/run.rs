@@ -18,8 +18,9 @@ use domain::event::SourceProblem;
 use domain::ids::{ReleaseKey, ServiceName};
 use domain::refusal::Cause;
 use domain::release::{Release, Status};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,6 +53,34 @@ pub struct Outside {
     pub repositories: BTreeMap<ServiceName, String>,
     /// Hides the bot's own secrets in whatever is shown or kept.
     pub redactor: Redactor,
+    /// Channels that were looked at, with what was seen and when.
+    pub seen_channels: Mutex<HashMap<String, (Instant, bool)>>,
+}
+
+/// How long a look at a channel counts: Slack allows 50 looks a minute, and every card asks.
+const CHANNEL_SEEN_FOR: Duration = Duration::from_mins(1);
+
+impl Outside {
+    /// Whether people of other organisations read this channel.
+    ///
+    /// # Errors
+    /// When Slack can't say; then no card is rendered for it.
+    pub async fn is_shared(&self, channel: &str) -> Result<bool, Failure> {
+        let seen = {
+            let seen = self.seen_channels.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.get(channel).copied()
+        };
+        if let Some((at, shared)) = seen
+            && at.elapsed() < CHANNEL_SEEN_FOR
+        {
+            return Ok(shared);
+        }
+        let shared = self.slack.channel(channel).await?.shared_with_outsiders;
+        // One entry per configured channel, so it never grows beyond the configuration.
+        let mut seen = self.seen_channels.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(channel.to_owned(), (Instant::now(), shared));
+        Ok(shared)
+    }
 }
 
 /// How services are deployed from this host.
