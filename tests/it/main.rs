@@ -12,6 +12,7 @@
 mod adapters;
 mod config;
 mod deploy;
+mod hostile;
 mod repository;
 mod scenarios;
 mod slack;
