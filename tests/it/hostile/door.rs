@@ -78,7 +78,17 @@ pub struct Door {
 
 impl Door {
     pub async fn open(engine: Engine) -> Self {
+        Self::opened(TestBot::start(engine).await).await
+    }
+
+    /// With another deployment script.
+    pub async fn open_with(engine: Engine, script: &str) -> Self {
         let bot = TestBot::start(engine).await;
+        bot.write("payments/deploy.sh", script);
+        Self::opened(bot).await
+    }
+
+    async fn opened(bot: TestBot) -> Self {
         bot.plans(KEY, "v1.4.0").await;
         bot.becomes(KEY, "asking").await;
         let door = Self {
