@@ -11,11 +11,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use std::sync::Arc;
 use std::time::Duration;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
 /// Slack's largest requests are views of 250 kB.
 const BODY_BYTES_MAX: usize = 512 * 1024;
-/// A body that comes slower than this is not Slack's.
+/// A body that is not all here by then is not Slack's; one byte after the other buys no time.
 const BODY_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the handlers need.
@@ -39,7 +39,7 @@ pub fn slack_routes(surface: Arc<Surface>) -> Router {
         .route("/slack/interactions", post(slack::interactions))
         .route("/slack/events", post(slack::events))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(RequestBodyTimeoutLayer::new(BODY_WITHIN))
+        .layer(RequestBodyDeadlineLayer::new(BODY_WITHIN))
         .with_state(surface)
 }
 

@@ -90,6 +90,24 @@ async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -
     warnings
 }
 
+/// What a refusal may quote: whoever may not read learns nothing of the release, not even whether there is one.
+fn as_told<'a>(refusal: &Refusal, attempted: Attempted<'a>) -> Attempted<'a> {
+    match refusal.cause {
+        Cause::Standing(_) => Attempted {
+            ask: Ask::Read,
+            key: None,
+            release: None,
+            ..attempted
+        },
+        // Who it is isn't known yet.
+        Cause::FactsUnavailable => Attempted {
+            release: None,
+            ..attempted
+        },
+        _ => attempted,
+    }
+}
+
 /// A message that only one person sees.
 fn private_message(rendered: &Rendered) -> Value {
     json!({ "response_type": "ephemeral", "text": rendered.text, "blocks": rendered.blocks })
@@ -192,21 +210,19 @@ impl Inbound {
         let mentions = self.handler.mentions(&refusal.people.iter().cloned().collect()).await?;
         let plain = self.handler.plain(&mentions);
         let known = self.known_keys(refusal).await?;
-        Ok(texts::refusal::refusal(
-            refusal,
-            &Attempted {
-                ask,
-                key,
-                release: case.release.as_ref(),
-                names: Names {
-                    mentions: &mentions,
-                    plain: &plain,
-                },
-                texts: &BTreeMap::new(),
-                known: &known,
-                time_zone: "UTC",
+        let attempted = Attempted {
+            ask,
+            key,
+            release: case.release.as_ref(),
+            names: Names {
+                mentions: &mentions,
+                plain: &plain,
             },
-        ))
+            texts: &BTreeMap::new(),
+            known: &known,
+            time_zone: "UTC",
+        };
+        Ok(texts::refusal::refusal(refusal, &as_told(refusal, attempted)))
     }
 
     /// Keys for "did you mean", read only where they are of use.
@@ -285,9 +301,8 @@ impl Inbound {
                 };
                 texts::replies::done(&view, events)
             }
-            Verdict::Refused { case, ask, refusal } => texts::refusal::refusal(
-                refusal,
-                &Attempted {
+            Verdict::Refused { case, ask, refusal } => {
+                let attempted = Attempted {
                     ask: *ask,
                     key: Some(key),
                     release: case.release.as_ref(),
@@ -295,8 +310,9 @@ impl Inbound {
                     texts: words,
                     known: &[],
                     time_zone: "UTC",
-                },
-            ),
+                };
+                texts::refusal::refusal(refusal, &as_told(refusal, attempted))
+            }
         }
     }
 

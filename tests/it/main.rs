@@ -13,6 +13,7 @@ mod adapters;
 mod browser;
 mod config;
 mod deploy;
+mod hostile;
 mod processes;
 mod repository;
 mod scenarios;
