@@ -120,6 +120,15 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
             .await?;
         return posted(desk, id).await;
     }
+    // One waits for a channel's turn; more would keep the workers from the questions to signers. A notice, whose workers
+    // have nothing else to do, queues up.
+    let queues_up = matches!(id, MessageId::Notice { .. });
+    if !queues_up && let Err(after_ms) = desk.outside.slack.next_turn(&place.channel).await {
+        return Ok(Ran::NotYet {
+            after_ms,
+            reason: "waiting for the channel's turn".to_owned(),
+        });
+    }
     let seen_ms = seen.map_or(0, |row| row.attempted_ms);
     let subject = id.release().as_str();
     let attempt = store
@@ -138,7 +147,11 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
         thread_ts: place.thread_ts,
         outbox_id: outbox_id.clone(),
     };
-    let sent = desk.outside.slack.post(&post).await?;
+    let sent = if queues_up {
+        desk.outside.slack.post(&post).await?
+    } else {
+        desk.outside.slack.post_in_turn(&post).await?
+    };
     let digest = digest(&rendered);
     let kept = store
         .record_posted(&outbox_id, &sent.channel, &sent.ts, scene.version, digest.as_str())

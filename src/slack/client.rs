@@ -27,6 +27,7 @@ use url::Url;
 
 /// The `event_type` of the metadata of every message that Countersign keeps.
 pub const EVENT_TYPE: &str = "countersign_message";
+const POST: &str = "chat.postMessage";
 
 /// How long and how much. The default is right for Slack; tests are less patient.
 #[derive(Debug, Clone, Copy)]
@@ -144,15 +145,31 @@ impl SlackClient {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Takes a channel's next turn for [`SlackClient::post_in_turn`], unless another caller waits for it already: then
+    /// it says how many milliseconds to do other things.
+    ///
+    /// # Errors
+    /// The milliseconds.
+    pub async fn next_turn(&self, channel: &str) -> Result<(), i64> {
+        self.inner.pacing.next_turn(channel, self.inner.limits.gap).await
+    }
+
     /// Posts a message (`chat.postMessage`), at most one per second and channel; waits for its turn.
     ///
     /// # Errors
     /// With an unknown outcome the message may stand there: [`SlackClient::find_posted`] before a repeat.
     pub async fn post(&self, post: &Post) -> Result<Posted, Failure> {
-        const METHOD: &str = "chat.postMessage";
         // A paused method must not cost a turn.
-        self.inner.pacing.check(METHOD)?;
+        self.inner.pacing.check(POST)?;
         self.inner.pacing.turn(&post.channel, self.inner.limits.gap).await?;
+        self.post_in_turn(post).await
+    }
+
+    /// Posts a message when the caller has waited for its turn.
+    ///
+    /// # Errors
+    /// As [`SlackClient::post`].
+    pub async fn post_in_turn(&self, post: &Post) -> Result<Posted, Failure> {
         let mut body = json!({
             "channel": post.channel, "text": post.text,
             "unfurl_links": false, "unfurl_media": false,
@@ -165,7 +182,7 @@ impl SlackClient {
         if let Some(thread_ts) = &post.thread_ts {
             body["thread_ts"] = json!(thread_ts);
         }
-        self.send(METHOD, Effect::Once, &body)
+        self.send(POST, Effect::Once, &body)
             .await
             .map_err(Refusal::into_failure)
     }

@@ -28,6 +28,19 @@ impl Pacing {
         Ok(())
     }
 
+    /// Waits for the next turn if nobody else does; else says how many milliseconds to stay away.
+    pub(super) async fn next_turn(&self, channel: &str, gap: Duration) -> Result<(), i64> {
+        let now = Instant::now();
+        let free = lock(&self.next).get(channel).copied().unwrap_or(now);
+        let wait = free.saturating_duration_since(now);
+        if wait > gap {
+            return Err(wait_ms(wait - gap));
+        }
+        let at = self.reserve(channel, gap, now).map_err(|_| wait_ms(gap))?;
+        tokio::time::sleep_until(at.into()).await;
+        Ok(())
+    }
+
     fn reserve(&self, channel: &str, gap: Duration, now: Instant) -> Result<Instant, Failure> {
         let mut next = lock(&self.next);
         let at = next.get(channel).copied().unwrap_or(now).max(now);

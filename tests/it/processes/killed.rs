@@ -184,7 +184,8 @@ impl Ordeal {
             kill.under_way
                 .push((key.clone(), told.last().map_or(0, |told| told.version), last.to_owned()));
         }
-        for (key, _) in self.keys.lock().unwrap().clone() {
+        let all = self.keys.lock().unwrap().clone();
+        for (key, _) in all {
             let rows = self.world.rows(&key).await;
             let posting = rows.into_iter().filter(|row| row.state == MessageState::Posting);
             kill.posting.extend(posting.map(|row| row.id));

@@ -127,7 +127,8 @@ fn a_process_stopped_inside_its_commit_holds_nobody_up() {
         fan.sleeps(&victim.url);
         let holder = holds_the_head(&world).await;
         let typed = world.types(PRIYA, "approve REL-789");
-        let answered = fan.staged(typed, freeze_in_commit(&world, victim, holder)).await;
+        let frozen = Box::pin(freeze_in_commit(&world, victim, holder));
+        let answered = Box::pin(fan.staged(typed, frozen)).await;
         assert!(answered, "Slack got no answer in its 3 s");
         let at_the_freeze: Vec<Duration> = fan.answers()[before..].iter().map(|answer| answer.within).collect();
 

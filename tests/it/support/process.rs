@@ -13,6 +13,7 @@ use domain::release::Release;
 use playground::{Ack, Handle, Message, Workspace};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub const VERA: &str = "U0VERA";
 /// Everybody who may have got a message.
 pub const EVERYBODY: [&str; 10] = [RITA, PRIYA, QUINN, UMA, THEO, TINA, CLEO, VERA, DEV, MIA];
 /// How long anything may take to show; far more than it needs, for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A wait that gets nowhere moves the clock, if it may: leases end, as they would by themselves.
 const NUDGE_EVERY: Duration = Duration::from_secs(5);
 const NUDGE_MS: u64 = 16_000;
@@ -219,9 +220,11 @@ impl World {
             if let Some(found) = look().await {
                 return found;
             }
-            if Instant::now() > until {
-                panic!("waited in vain for {what}\n{}", self.scene().await);
-            }
+            assert!(
+                Instant::now() < until,
+                "waited in vain for {what}\n{}",
+                self.scene().await
+            );
             if Instant::now() > nudge && self.nudges.load(Ordering::Relaxed) {
                 nudge = Instant::now() + NUDGE_EVERY;
                 self.slack.advance(NUDGE_MS).unwrap();
@@ -321,7 +324,7 @@ impl World {
     pub async fn scene(&self) -> String {
         let mut scene = String::new();
         for told in self.log(1).await.iter().rev().take(40).rev() {
-            scene.push_str(&format!("[log] {} {} {}\n", told.stream, told.version, told.name));
+            let _ = writeln!(scene, "[log] {} {} {}", told.stream, told.version, told.name);
         }
         let filter = JobFilter {
             limit: 1_000,
@@ -330,11 +333,11 @@ impl World {
         for job in self.store().await.jobs(&filter).await.unwrap() {
             let due_s = (job.due_ms - self.slack.now_ms()) / 1_000;
             let (state, payload, reason) = (job.state, job.payload, job.reason);
-            scene.push_str(&format!("[job] {state} {payload} due in {due_s} s: {reason}\n"));
+            let _ = writeln!(scene, "[job] {state} {payload} due in {due_s} s: {reason}");
         }
         for user in EVERYBODY {
             for said in self.slack.ephemerals(user).iter().rev().take(3).rev() {
-                scene.push_str(&format!("[to {user}] {}\n", said.visible_text()));
+                let _ = writeln!(scene, "[to {user}] {}", said.visible_text());
             }
         }
         scene
@@ -535,7 +538,7 @@ async fn fan_out(
                     request = request.header(name, value.to_str().unwrap());
                 }
             }
-            let answer = request.timeout(Duration::from_secs(60)).send().await;
+            let answer = request.timeout(Duration::from_mins(1)).send().await;
             let (status, body) = match answer {
                 Ok(answer) => (Some(answer.status().as_u16()), answer.text().await.unwrap_or_default()),
                 Err(_) => (None, String::new()),
