@@ -136,7 +136,13 @@ impl View<'_> {
         let gate = self.gate(domain::rules::sign_off::rule_of(role));
         let asked = self.release.asked.get(&role);
         match asked {
-            Some(asked) if !asked.people.is_empty() => asked.people.iter().collect(),
+            Some(asked) if !asked.people.is_empty() => {
+                // In the gate's order, so that a card names them the same way twice.
+                let order = gate.map(|gate| gate.people.as_slice()).unwrap_or_default();
+                let mut people: Vec<&PersonId> = asked.people.iter().collect();
+                people.sort_by_key(|person| order.iter().position(|one| one == *person).unwrap_or(usize::MAX));
+                people
+            }
             _ => gate.map(|gate| gate.people.iter().collect()).unwrap_or_default(),
         }
     }

@@ -25,14 +25,14 @@ async fn plan(browser: &Browser, command: &str) {
     browser.click("radio", "Yes, users will notice").await;
     browser.fill("Database migration", "None").await;
     browser.click("checkbox", "Mia, developer").await;
-    browser.picture("form").await;
     browser.click("button", "Plan it").await;
     browser.see("dialog", "Planned: REL-789").await;
     browser.click("button", "Close").await;
 }
 
-async fn hotfix(browser: &Browser, command: &str) {
-    browser.type_into("Message #payments", command).await;
+async fn hotfix(browser: &Browser, channel: &str, command: &str) {
+    browser.open(channel).await;
+    browser.type_into(&format!("Message #{channel}"), command).await;
     browser.see("dialog", "Ask for a hotfix").await;
     browser
         .fill(
@@ -105,6 +105,7 @@ fn a_newcomer_brings_a_planned_release_and_a_hotfix_to_production() {
         browser.open_page(&demo.url).await;
         browser.see("region", "Try this").await;
         browser.see("region", PLAN).await;
+        browser.picture("start").await;
         browser.click("button", "Hide “Try this”").await;
 
         planned_release(browser).await;
@@ -118,8 +119,7 @@ fn a_newcomer_brings_a_planned_release_and_a_hotfix_to_production() {
 
         // Theo leads payments, but he asked for it himself, so Tina signs.
         browser.be("Theo").await;
-        browser.open("payments").await;
-        hotfix(browser, "/release hotfix payments v1.4.1").await;
+        hotfix(browser, "payments", "/release hotfix payments v1.4.1").await;
         browser.see("article", "HOTFIX-1 · payments v1.4.1 · HOTFIX").await;
         signs(
             browser,
@@ -186,5 +186,35 @@ fn a_planned_release_is_signed_on_a_telephone() {
             .await;
         browser.fits().await;
         browser.picture("telephone").await;
+    });
+}
+
+#[test]
+fn an_outage_of_slack_ends_in_a_recorded_breach() {
+    demo::run(async |demo: &mut Demo, browser: &Browser| {
+        browser.open_page(&demo.url).await;
+        browser.be("Theo").await;
+        hotfix(browser, "ledger", "/release hotfix ledger v2.1.0").await;
+        signs(
+            browser,
+            "Cleo",
+            "HOTFIX ledger v2.1.0 · HOTFIX-1 · your decision",
+            "Approve v2.1.0",
+        )
+        .await;
+        browser.see("article", "Signed: the hotfix of HOTFIX-1").await;
+        browser.click("switch", "Slack is on").await;
+        browser.see("alert", "Slack is down").await;
+        browser.click("button", "+15 min").await;
+        demo.wait_for("ledger/deployed", "v2.1.0").await;
+        browser.click("button", "+1 h").await;
+        demo.wait_for("pages.log", "emergency.notice").await;
+        browser.click("switch", "Slack is off").await;
+        browser.open("releases").await;
+        browser.see("article", "HOTFIX").await;
+        browser
+            .see("article", "BREACH of emergency.notice · ledger v2.1.0")
+            .await;
+        browser.picture("breach").await;
     });
 }

@@ -21,6 +21,8 @@ use crate::{api, control, page, respond};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const BOT_CHECK_EVERY: Duration = Duration::from_secs(2);
+/// While it is away, so that its return shows at once.
+const BOT_CHECK_WHILE_AWAY: Duration = Duration::from_millis(200);
 
 /// One line of the composer's completion list.
 #[derive(Debug, Clone, Serialize)]
@@ -131,6 +133,11 @@ async fn watch_bot(shared: Arc<Shared>) {
         if changed {
             shared.changed();
         }
-        tokio::time::sleep(BOT_CHECK_EVERY).await;
+        tokio::time::sleep(if reachable {
+            BOT_CHECK_EVERY
+        } else {
+            BOT_CHECK_WHILE_AWAY
+        })
+        .await;
     }
 }

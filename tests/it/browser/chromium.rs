@@ -15,7 +15,7 @@ pub struct Browser {
     client: reqwest::Client,
     session: String,
     driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -44,16 +44,16 @@ impl Browser {
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         let client = reqwest::Client::builder()
             .no_proxy()
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .unwrap();
         let mut browser = Self {
             client,
             session: String::new(),
             driver,
-            _profile: profile,
+            profile,
         };
-        let profile = browser._profile.path().display().to_string();
+        let profile = browser.profile.path().display().to_string();
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -204,13 +204,36 @@ impl Browser {
         self.run("document.activeElement?.blur()", json!([])).await.unwrap();
         let url = format!("{}/screenshot", self.session);
         let answer: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
-        let path = std::path::Path::new(&folder).join(format!("{name}.png.base64"));
-        std::fs::write(path, answer["value"].as_str().unwrap()).unwrap();
+        let path = std::path::Path::new(&folder).join(format!("{name}.png"));
+        std::fs::write(path, decoded(answer["value"].as_str().unwrap())).unwrap();
     }
 
     pub async fn close(self) {
         let _ = self.client.delete(&self.session).send().await;
     }
+}
+
+/// Base64, which is how `WebDriver` sends pictures.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut buffer, mut bits) = (0_u32, 0_u32);
+    for letter in text.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => continue,
+        };
+        buffer = (buffer << 6 | u32::from(value)) & 0xff_ffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((buffer >> bits & 0xff) as u8);
+        }
+    }
+    bytes
 }
 
 impl Drop for Browser {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Demo {
     pub url: String,
@@ -90,6 +90,18 @@ impl Demo {
         kill_process(Pid::from_raw(self.bot).unwrap(), Signal::KILL).unwrap();
         self.line_with("starting it again").await;
         self.bot
+    }
+
+    /// Waits until a file of the demo's folder has these words in it.
+    pub async fn wait_for(&self, file: &str, words: &str) {
+        let path = self.folder.path().join(file);
+        let look = async {
+            while !std::fs::read_to_string(&path).is_ok_and(|text| text.contains(words)) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let found = timeout(PATIENCE, look).await;
+        assert!(found.is_ok(), "waited in vain for {words:?} in {file}");
     }
 
     /// Ctrl-C, and everything is gone.
