@@ -39,9 +39,9 @@ fn every_test_that_the_security_page_names_exists() {
                 .rsplit_once("::")
                 .unwrap_or_else(|| panic!("{name}"));
             let file = root.join(folder).join(module.replace("::", "/")).with_extension("rs");
-            let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{name}: no file {}", file.display()));
+            let source = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{name}: no file {}", file.display()));
             assert!(
-                text.contains(&format!("fn {test}(")),
+                source.contains(&format!("fn {test}(")),
                 "{name}: no such test in {}",
                 file.display()
             );

@@ -34,7 +34,7 @@ pub async fn whoever_is_no_active_human_member_is_told_why_and_decides_nothing(e
     }
     // They are in the role's group, and that doesn't help.
     door.bot.slack.change_group("S0QALEADS", |group| {
-        group.users.extend(PEOPLE.iter().map(|(id, ..)| (*id).to_owned()))
+        group.users.extend(PEOPLE.iter().map(|(id, ..)| (*id).to_owned()));
     });
     let nobody = [("U0NOBODY", "does not know you"), ("USLACKBOT", "does not know you")];
     door.quiet().await;
