@@ -34,7 +34,7 @@ impl Pacing {
         let free = lock(&self.next).get(channel).copied().unwrap_or(now);
         let wait = free.saturating_duration_since(now);
         if wait > gap {
-            return Err(wait_ms(wait - gap));
+            return Err(wait_ms(wait.saturating_sub(gap)));
         }
         let at = self.reserve(channel, gap, now).map_err(|_| wait_ms(gap))?;
         tokio::time::sleep_until(at.into()).await;
