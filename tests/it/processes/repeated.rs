@@ -277,11 +277,11 @@ async fn every_job_runs_twice_at_once(engine: Engine) {
 fn a_backlog_of_stories_does_not_delay_the_question_to_the_cto() {
     run(Engine::Sqlite, async |engine| {
         let bot = TestBot::start(engine).await;
-        // Six cards and their threads wait for their turns in one channel, a message a second.
-        for n in 1..=6 {
+        // Twelve cards and their threads wait for their turns in one channel, a message a second.
+        for n in 1..=12 {
             bot.plans(&format!("REL-{n}"), "v1.4.0").await;
         }
-        bot.becomes("REL-6", "asking").await;
+        bot.becomes("REL-12", "asking").await;
         bot.types(THEO, "hotfix ledger v1.4.1").await;
         assert_eq!(bot.submits(THEO, &hotfix_inputs()).await, json!({}));
         bot.becomes("HOTFIX-1", "asking").await;
@@ -289,7 +289,7 @@ fn a_backlog_of_stories_does_not_delay_the_question_to_the_cto() {
         bot.sees(&bot.slack.dm(CLEO), &["HOTFIX-1"]).await;
         let took = asked.elapsed();
         println!("the CTO was asked {took:?} after the tag was resolved");
-        assert!(took < Duration::from_secs(3), "the CTO was asked only after {took:?}");
+        assert!(took < Duration::from_secs(5), "the CTO was asked only after {took:?}");
         bot.judge().await;
     });
 }

@@ -302,22 +302,37 @@ impl World {
         self.store().await.messages_of(key).await.unwrap()
     }
 
-    /// Waits until nothing is left to do now, and demands that nothing is dead.
+    /// Waits until nothing is left to do now, and demands that nothing is dead. Messages go out at one a second and channel:
+    /// this takes as long as they get fewer.
     pub async fn settles(&self) {
-        self.wait("the queue to be done", async || {
-            let filter = JobFilter {
-                limit: 10_000,
-                ..JobFilter::default()
-            };
-            let open = self.store().await.jobs(&filter).await.unwrap();
-            let dead: Vec<_> = open.iter().filter(|job| job.state == "dead").collect();
-            assert!(dead.is_empty(), "dead jobs: {dead:#?}");
-            let soon_ms = self.slack.now_ms() + 1_500;
-            open.iter()
-                .all(|job| job.state == "queued" && job.due_ms > soon_ms)
-                .then_some(())
-        })
-        .await;
+        let mut fewest = usize::MAX;
+        loop {
+            let left = self
+                .wait("the queue to get shorter", async || {
+                    let left = self.due().await;
+                    (left == 0 || left < fewest).then_some(left)
+                })
+                .await;
+            if left == 0 {
+                return;
+            }
+            fewest = left;
+        }
+    }
+
+    /// How many jobs are due or run; dead ones are not allowed.
+    async fn due(&self) -> usize {
+        let filter = JobFilter {
+            limit: 10_000,
+            ..JobFilter::default()
+        };
+        let open = self.store().await.jobs(&filter).await.unwrap();
+        let dead: Vec<_> = open.iter().filter(|job| job.state == "dead").collect();
+        assert!(dead.is_empty(), "dead jobs: {dead:#?}");
+        let soon_ms = self.slack.now_ms() + 1_500;
+        open.iter()
+            .filter(|job| job.state != "queued" || job.due_ms <= soon_ms)
+            .count()
     }
 
     /// Everything that may explain a failure.
