@@ -223,6 +223,8 @@ impl TestBot {
     pub async fn wait<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
+            // A clock that was just moved counts from the first look on.
+            self.clock.follow();
             if let Some(found) = look().await {
                 return found;
             }
