@@ -191,7 +191,8 @@ fn keep(name: &str, value: &Value) {
     if std::fs::metadata(&path).is_ok_and(|known| known.len() >= json.len() as u64) {
         return;
     }
-    let new = folder.join(format!("{:?}.new", std::thread::current().id()));
+    // Each test may be a process of its own, whose threads are numbered alike.
+    let new = folder.join(format!("{}-{:?}.new", std::process::id(), std::thread::current().id()));
     std::fs::write(&new, json).unwrap();
     std::fs::rename(new, path).unwrap();
 }
