@@ -9,7 +9,6 @@ use crate::slack::payload::Click;
 use crate::slack::texts::replies;
 use domain::command::Intent;
 use domain::digest::PrivateText;
-use domain::refusal::Cause;
 use serde_json::Value;
 
 /// How much of a clicked message is kept as what the signer saw, in characters.
@@ -76,7 +75,7 @@ impl Inbound {
             ActionId::EditPlan => return Ok(body(self.open_plan(asked, Some(key), None, None).await?)),
         };
         let handled = self.decide(asked, &key, None, intent).await?;
-        self.retire_stray_copy(click, &handled);
+        self.retire_stray_copy(click);
         // A repeat of the same signed bytes was answered the first time.
         Ok(match &handled {
             Handled::Duplicate { .. } => None,
@@ -86,23 +85,19 @@ impl Inbound {
 
     /// A click on a message that we don't know as the one we keep: an older copy, left by an unknown outcome. It loses
     /// its buttons; the one we keep stays true.
-    fn retire_stray_copy(&self, click: &Click, handled: &Handled) {
-        let stale = matches!(handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::StaleView);
+    fn retire_stray_copy(&self, click: &Click) {
         let (Some(channel), Some(ts), false) = (&click.channel_id, &click.message_ts, click.is_ephemeral) else {
             return;
         };
         let (channel, ts) = (channel.clone(), ts.clone());
         let (store, outside) = (self.handler.store.clone(), std::sync::Arc::clone(&self.outside));
         tokio::spawn(async move {
-            let known = store.find_message(&channel, &ts).await;
-            if !stale && !matches!(known, Ok(None)) {
+            if !matches!(store.find_message(&channel, &ts).await, Ok(None)) {
                 return;
             }
-            if matches!(known, Ok(None)) {
-                let text = replies::retired_copy();
-                if let Err(failure) = outside.slack.update(&channel, &ts, &text.text, &text.blocks).await {
-                    tracing::warn!(%failure, "an older copy of a message could not be retired");
-                }
+            let text = replies::retired_copy();
+            if let Err(failure) = outside.slack.update(&channel, &ts, &text.text, &text.blocks).await {
+                tracing::warn!(%failure, "an older copy of a message could not be retired");
             }
         });
     }
