@@ -113,8 +113,8 @@ pub(super) fn never_ran(outcome: Outcome) -> Status {
 
 /// Own session, harmless signals, private files, no core dumps, and orphans come here.
 fn settle_in() -> io::Result<Runtime> {
-    use rustix::process::{getpid, getsid, set_child_subreaper, setrlimit, setsid, umask};
-    if getsid(None)? != getpid() {
+    use rustix::process::{getpid, set_child_subreaper, setrlimit, setsid, umask};
+    if !own_process()?.leads_session() {
         setsid()?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -142,7 +142,6 @@ fn settle_in() -> io::Result<Runtime> {
     };
     setrlimit(Resource::Core, no_core)?;
     set_child_subreaper(Some(getpid()))?;
-    own_process()?;
     Ok(runtime)
 }
 

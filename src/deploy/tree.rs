@@ -59,6 +59,14 @@ pub(super) fn own_process() -> io::Result<Process> {
     })
 }
 
+impl Process {
+    /// Whether this process's session is its own. The session's number is 0 where its leader is in a PID namespace
+    /// outside this one (a command run inside a container from outside), which `getsid` of rustix can't express.
+    pub(super) fn leads_session(self) -> bool {
+        self.session == self.pid
+    }
+}
+
 impl Tree {
     /// The tree under the supervisor `own` whose script's process, and group, is `leader`; the
     /// leader must not be reaped before the tree is done with.

@@ -621,3 +621,35 @@ fn supervising_nothing_is_refused_with_a_reason() {
     assert_eq!(supervise_by_hand(&bench.work()), Some(64));
     assert!(!bench.work().join("started").exists());
 }
+
+/// A command run in a container from outside (`docker exec`) has a session whose number nobody in there can see.
+#[test]
+fn a_session_led_from_outside_the_container_does_not_keep_a_script_from_running() {
+    let bench = Bench::new();
+    let session = "sed 's/.*) //' /proc/$$/stat | cut -d ' ' -f 4";
+    let launch = bench.launch(&format!("{session}; exit 6"));
+    fs::create_dir(bench.spool()).unwrap();
+    fs::write(bench.spool().join("launch.json"), serde_json::to_vec(&launch).unwrap()).unwrap();
+    let rights: &[&str] = if rustix::process::geteuid().is_root() {
+        &[]
+    } else {
+        &["--user", "--map-root-user"]
+    };
+    let supervisor = Command::new("unshare")
+        .args(rights)
+        .args(["--pid", "--fork", "--mount-proc", "/bin/sh", "-c"])
+        .arg(format!("{session} >\"$2\"; \"$0\" supervise --spool \"$1\"; exit $?"))
+        .arg(BINARY)
+        .arg(bench.spool())
+        .arg(bench.work().join("outer-session"))
+        .status()
+        .unwrap();
+    assert_eq!(supervisor.code(), Some(0), "a PID namespace, or the supervisor in it");
+    assert_eq!(
+        bench.told("outer-session").trim(),
+        "0",
+        "this is what the test is about"
+    );
+    assert_eq!(bench.finished().outcome, Outcome::Exited { code: 6 });
+    assert_ne!(bench.tail().text, "0", "the script's session is the supervisor's own");
+}
