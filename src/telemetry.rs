@@ -3,7 +3,7 @@
 
 use crate::handle::Handler;
 use crate::store::JobFilter;
-use domain::effects::Job;
+use domain::job::Job;
 use prometheus::{Encoder as _, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeSet;
 use tracing::level_filters::LevelFilter;

@@ -6,10 +6,11 @@ use crate::store::{ClosedRepeat, Commit, NewJob, Settlement, StateRow, StoredTex
 use anyhow::Context as _;
 use domain::case::Case;
 use domain::command::Actor;
-use domain::effects::{Due, Job, MessageId, effects};
+use domain::effects::{Due, effects};
 use domain::event::{Event, SignOff};
 use domain::ids::{EnvironmentName, ReleaseKey};
 use domain::intents::authority::Ask;
+use domain::job::{Job, MessageId};
 use domain::log_entry::Draft;
 use domain::policy::Policy;
 use domain::refusal::Refusal;

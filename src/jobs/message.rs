@@ -15,9 +15,9 @@ use crate::slack::{cards, mail, question, releases};
 use crate::store::{MessageRow, MessageState};
 use domain::command::{Actor, Intent};
 use domain::digest::Digest;
-use domain::effects::MessageId;
 use domain::event::{Event, NoticeStep};
 use domain::ids::{PersonId, ReleaseKey};
+use domain::job::MessageId;
 use domain::release::AttemptNumber;
 use std::collections::BTreeSet;
 

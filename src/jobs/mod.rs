@@ -13,7 +13,7 @@ pub use run::{Deployments, Outside, Script};
 use crate::fresh;
 use crate::handle::Handler;
 use crate::store::{ClaimedJob, Settlement};
-use domain::effects::{Job, Lane};
+use domain::job::{Job, Lane};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! When a failed job runs again: pure, so that every delay can be tested.
 
 use crate::store::{ClaimedJob, Fate};
-use domain::effects::Job;
+use domain::job::Job;
 
 /// The longest wait that a vendor's `Retry-After` may ask for.
 const RETRY_AFTER_MAX_MS: i64 = 3_600_000;
@@ -45,7 +45,7 @@ fn schedule(job: &Job) -> Schedule {
     match job {
         // While a notice's clock runs, nobody waits longer than 30 s for the next try; it is tried for a week.
         Job::PostMessage {
-            message: domain::effects::MessageId::Notice { .. },
+            message: domain::job::MessageId::Notice { .. },
         } => Schedule {
             attempts_max: 20_000,
             first_ms: 1_000,
@@ -117,8 +117,8 @@ fn backoff_ms(schedule: &Schedule, attempt: u32, jitter: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::effects::MessageId;
     use domain::ids::ReleaseKey;
+    use domain::job::MessageId;
 
     fn card() -> Job {
         Job::RefreshMessage {

@@ -62,7 +62,7 @@ pub struct Post {
     pub blocks: Value,
     /// The message whose thread it goes to.
     pub thread_ts: Option<String>,
-    /// By what it is found again, see `domain::effects::MessageId`.
+    /// By what it is found again, see `domain::job::MessageId`.
     pub outbox_id: String,
 }
 

@@ -17,6 +17,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod ids;
 pub mod intents;
+pub mod job;
 pub mod log_entry;
 pub mod people;
 pub mod policy;

@@ -2,9 +2,10 @@
 
 use crate::golden::samples;
 use crate::support::{Scenario, T0, key, name_of, person};
-use domain::effects::{Due, Job, Lane, MessageId, effects};
+use domain::effects::{Due, effects};
 use domain::event::{Event, NoticeStep};
 use domain::ids::{HOUR_MS, MINUTE_MS, Millis};
+use domain::job::{Job, Lane, MessageId};
 use domain::release::{AttemptResult, NotStarted, Release};
 use domain::role::Role;
 use proptest::prelude::*;

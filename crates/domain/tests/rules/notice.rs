@@ -1,9 +1,9 @@
 //! The clock of `emergency.notice`: met, escalated, or recorded as breached, with the true times.
 
 use crate::support::{Scenario, T0, key};
-use domain::effects::{Job, MessageId};
 use domain::event::{Event, NoticeStep};
 use domain::ids::{HOUR_MS, MINUTE_MS};
+use domain::job::{Job, MessageId};
 use domain::release::{AttemptResult, Breach};
 
 /// A hotfix started at minute 2.
