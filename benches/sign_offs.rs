@@ -152,6 +152,7 @@ async fn prepare(bot: &Arc<Running>, releases: u32) {
                 )
                 .await;
                 let seen = SourceSeen {
+                    version: Version::new("1.4.0").unwrap(),
                     commit: Some(CommitSha::new("a".repeat(40)).unwrap()),
                     script: Digest::of(b"script"),
                     executor: Digest::of(b"executor"),
@@ -188,6 +189,7 @@ async fn order(bot: &Running, key: &ReleaseKey, actor: Actor, intent: Intent) {
 
 fn proposal(author: &PersonId) -> Proposal {
     Proposal {
+        edits: None,
         kind: Kind::Minor,
         version: Version::new("1.4.0").unwrap(),
         start_ms: Clock::default().now_ms(),

@@ -17,6 +17,7 @@ use crate::slack::view::Names;
 use domain::command::{HotfixRequest, Intent, Proposal};
 use domain::ids::{PersonId, ReleaseKey, ServiceName, Version};
 use domain::intents::authority::Ask;
+use domain::refusal::Cause;
 use domain::role::Role;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +190,12 @@ impl Inbound {
         let authors = self.authors(&fields.authors).await?;
         let (key, service) = (fields.key.clone(), fields.service.clone());
         let intent = Intent::Plan(Box::new(proposal(fields, authors)));
-        Ok(in_form(&self.decide(asked, &key, service, intent).await?))
+        let handled = self.decide(asked, &key, service, intent).await?;
+        if matches!(&handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::StaleView) {
+            // In the form, so that nothing that was typed is lost.
+            return Ok(Reply::Body(modals::errors_response(&modals::plan_has_changed(&key))));
+        }
+        Ok(in_form(&handled))
     }
 
     async fn submitted_hotfix(&self, asked: &Asked, filled: &FormView) -> Result<Reply, HandleError> {
@@ -206,7 +212,7 @@ impl Inbound {
             };
             let intent = Intent::RequestHotfix(Box::new(hotfix_request(&fields, authors.clone())));
             let handled = self.decide(asked, &key, Some(fields.service.clone()), intent).await?;
-            let taken = matches!(&handled, Handled::Refused { refusal, .. } if refusal.cause == domain::refusal::Cause::KeyTaken);
+            let taken = matches!(&handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::KeyTaken);
             if !taken || named.is_some() {
                 return Ok(in_form(&handled));
             }
@@ -254,6 +260,7 @@ impl Inbound {
 
 fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>) -> Proposal {
     Proposal {
+        edits: fields.edits.and_then(|edits| edits.view),
         kind: fields.kind,
         version: fields.version,
         start_ms: fields.start_ms,

@@ -14,7 +14,7 @@ use crate::fresh;
 use crate::handle::Handled;
 use domain::command::Intent;
 use domain::digest::PrivateText;
-use domain::event::Event;
+use domain::event::{Event, SourceProblem};
 use domain::ids::{CommitSha, ReleaseKey};
 use domain::refusal::Cause;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
@@ -24,6 +24,8 @@ use tokio::time::Instant;
 
 /// How often a running script is looked at.
 const WATCH_EVERY_MS: i64 = 1_000;
+/// How often Git's silence is met with another question before the attempt ends as not started.
+const GIT_TRIES_AT_START: u32 = 3;
 /// Between `starting` and the script: longer than this, and the start is forbidden instead of made up for.
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
@@ -58,7 +60,13 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         // Started before: its watcher follows it.
         return Ok(Ran::Done);
     }
-    let seen = desk.look(&release).await.ok();
+    let seen = desk.look(&release).await;
+    if seen == Err(SourceProblem::GitSilent) && desk.failures() < GIT_TRIES_AT_START {
+        return Ok(Ran::Failed {
+            retry_after_ms: None,
+            reason: "Git did not say where the tag points".to_owned(),
+        });
+    }
     let began = Instant::now();
     let host = desk.outside.deployments.host.clone();
     let handled = desk

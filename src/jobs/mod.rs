@@ -35,7 +35,7 @@ const DONE_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 
 fn slots(lane: Lane) -> usize {
     match lane {
-        Lane::Deploy | Lane::Clock => 4,
+        Lane::Deploy | Lane::Clock | Lane::Source => 4,
         // Many of them only wait for a channel's turn, one for each channel; the others go on.
         Lane::Message => 16,
         Lane::Notice | Lane::Mail => 2,

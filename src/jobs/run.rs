@@ -1,6 +1,6 @@
 //! One match: from a job to what is done outside, and to the command that records its result.
 
-use super::retry::Ran;
+use super::retry::{Ran, all_teams_wait_for};
 use super::{attempt, message, settlement};
 use crate::deploy::launch::OutputLimits;
 use crate::deploy::redact::Redactor;
@@ -28,9 +28,10 @@ use tokio::time::Instant;
 /// How long a worker's question to Slack may take: nobody is waiting for a click here.
 const FACTS_WITHIN: Duration = Duration::from_secs(8);
 const DECIDE_WITHIN: Duration = Duration::from_secs(20);
-/// How often Git and the script are looked at again while there is nothing to sign.
 const GIT_WITHIN: Duration = Duration::from_secs(10);
+/// How often something that a person has to mend is looked at again: a tag, a script, the bot's place in #releases.
 const LOOK_AGAIN_MS: i64 = 15_000;
+const LOOK_AGAIN_MAX_MS: i64 = 300_000;
 
 /// Everything that jobs act through.
 pub struct Outside {
@@ -183,7 +184,13 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         Job::LookAgain { release } => desk.look_again(release).await,
         Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,
     };
-    ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor))
+    match ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor)) {
+        Ran::Dead { reason } if all_teams_wait_for(job) => Ran::Failed {
+            retry_after_ms: Some(LOOK_AGAIN_MS),
+            reason,
+        },
+        ran => ran,
+    }
 }
 
 /// What may go wrong while a job runs.
@@ -247,6 +254,11 @@ impl Desk<'_> {
         self.handler.clock.now_ms()
     }
 
+    /// How often this job has failed before this run.
+    pub fn failures(&self) -> u32 {
+        (self.claimed.attempt.saturating_sub(1)).saturating_sub(self.claimed.forgiven)
+    }
+
     /// Records what this job found; the job is done in the same transaction.
     pub async fn record(&self, release: &ReleaseKey, intent: Intent) -> Result<Ran, Trouble> {
         match self.order(release, intent, Some(Fate::Done)).await? {
@@ -302,8 +314,10 @@ impl Desk<'_> {
                 let observed_ms = self.now_ms();
                 self.order(key, Intent::RecordSourceProblem { problem, observed_ms }, None)
                     .await?;
+                // Soon at first; a draft whose tag nobody pushes is not asked about four times a minute for ever.
+                let waited_ms = self.now_ms() - self.claimed.created_ms;
                 Ok(Ran::NotYet {
-                    after_ms: LOOK_AGAIN_MS,
+                    after_ms: (waited_ms / 8).clamp(LOOK_AGAIN_MS, LOOK_AGAIN_MAX_MS),
                     reason: format!("{problem:?}"),
                 })
             }
@@ -333,6 +347,7 @@ impl Desk<'_> {
             },
         };
         Ok(SourceSeen {
+            version: release.version.clone(),
             commit,
             script,
             executor,

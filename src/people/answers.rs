@@ -66,6 +66,13 @@ impl<V: Clone + Send + Sync + 'static> Answers<V> {
         None
     }
 
+    /// The answer to `key` of at most `max_age_ms`, if there is one; asks nobody.
+    pub(super) fn remembered(&self, key: &str, max_age_ms: Millis) -> Option<Seen<V>> {
+        let entries = self.lock();
+        let known = entries.get(key)?.known.as_ref();
+        known.filter(|seen| self.is_fresh(seen, max_age_ms)).cloned()
+    }
+
     fn step<F, A>(self: &Arc<Self>, key: &str, max_age_ms: Millis, ask: &F) -> Step<V>
     where
         F: Fn() -> A,

@@ -28,8 +28,8 @@ pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 pub const MAX_AGE_MS: Millis = MINUTE_MS;
 /// How long asking may take while a person waits.
 pub const BUDGET: Duration = Duration::from_secs(1);
-/// People that one question may be about; more are not answered.
-const PEOPLE_MAX: usize = 100;
+/// People that one question may be about, all roles of a service together; more are not answered.
+const PEOPLE_MAX: usize = 500;
 
 /// A group's members, ids that are none left out.
 type Members = Arc<BTreeSet<SlackUser>>;
@@ -66,7 +66,7 @@ impl Directory {
 
     /// What is known of `users`, with their roles for `service` (without one: the general roles), from answers of at
     /// most `max_age_ms`, within `budget`. Who could not be read is missing; a role that only an unread group could
-    /// give is missing. `observed_ms` is the oldest of all that an answer rests on.
+    /// give is untold. `observed_ms` is the oldest of all that an answer rests on.
     pub async fn facts(
         &self,
         users: &[SlackUser],
@@ -110,15 +110,28 @@ impl Directory {
             };
             own.or_else(by_group)
         };
-        let roles = Role::ALL
+        let roles: BTreeMap<Role, String> = Role::ALL
             .into_iter()
             .filter_map(|role| Some((role, membership(&role)?)))
+            .collect();
+        let has_unread_group = |role: &Role| {
+            let mut ids = self
+                .memberships
+                .members(service, *role)
+                .iter()
+                .filter_map(Member::group);
+            ids.any(|id| !groups.contains_key(id))
+        };
+        let untold = Role::ALL
+            .into_iter()
+            .filter(|role| !roles.contains_key(role) && has_unread_group(role))
             .collect();
         // Not being in a group rests on that group's answer as much as being in it.
         let oldest_group = groups.values().map(|group| group.observed_ms).min();
         PersonFacts {
             standing: seen.value,
             roles,
+            untold,
             observed_ms: oldest_group.map_or(seen.observed_ms, |group| group.min(seen.observed_ms)),
         }
     }
@@ -175,12 +188,19 @@ impl Directory {
         max_age_ms: Millis,
         deadline: Instant,
     ) -> BTreeMap<String, Seen<Members>> {
-        let mut asked = JoinSet::new();
+        let max_age_ms = max_age_ms.min(MAX_AGE_MS);
+        let (mut known, mut asked) = (BTreeMap::new(), JoinSet::new());
         for id in ids {
-            let answer = self.ask_group(id.clone(), max_age_ms.min(MAX_AGE_MS));
+            // What is remembered is there without waiting, also with a budget of zero.
+            if let Some(seen) = self.groups.remembered(&id, max_age_ms) {
+                known.insert(id, seen);
+                continue;
+            }
+            let answer = self.ask_group(id.clone(), max_age_ms);
             asked.spawn(async move { (id, answer.await) });
         }
-        gather(asked, deadline).await
+        known.extend(gather(asked, deadline).await);
+        known
     }
 
     fn ask_person(
@@ -239,7 +259,6 @@ async fn gather<K: Ord + 'static, V: 'static>(
     deadline: Instant,
 ) -> BTreeMap<K, Seen<V>> {
     let mut answered = BTreeMap::new();
-    // What is remembered is ready at the first poll, also with a budget of zero.
     while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, asked.join_next()).await {
         if let Ok((key, Some(seen))) = joined {
             answered.insert(key, seen);

@@ -135,7 +135,13 @@ pub fn result_words(attempt: &Attempt, result: AttemptResult) -> String {
 pub fn not_started(why: NotStarted) -> &'static str {
     match why {
         NotStarted::GateUnmet => "a gate did not hold any more",
-        NotStarted::TagMoved => "the tag has moved, or Git could not say where it points",
+        NotStarted::TagMoved => "the tag points to another commit now",
+        NotStarted::SourceUnknown(SourceProblem::GitSilent) => "Git did not answer",
+        NotStarted::SourceUnknown(SourceProblem::TagMissing) => "the tag is gone",
+        NotStarted::SourceUnknown(SourceProblem::NoRepository) => {
+            "no repository is configured, and no commit was typed"
+        }
+        NotStarted::SourceUnknown(SourceProblem::ScriptMissing) => "the deployment script is missing or can't be run",
         NotStarted::ScriptChanged => "the deployment script or its configuration has changed",
         NotStarted::CouldNotSpawn => "the script could not be started",
         NotStarted::CalledOff => "it was called off first",

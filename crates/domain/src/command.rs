@@ -112,8 +112,8 @@ pub enum Intent {
     StartAttempt {
         /// Which one.
         attempt: AttemptNumber,
-        /// What it sees at this moment; nothing where Git or the script couldn't be read.
-        seen: Option<SourceSeen>,
+        /// What it sees at this moment, or why it can't see it.
+        seen: Result<SourceSeen, SourceProblem>,
         /// The host that would run it.
         host: String,
     },
@@ -162,6 +162,8 @@ pub enum Intent {
 /// What a worker saw in Git and on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSeen {
+    /// The version whose tag was looked for.
+    pub version: Version,
     /// The commit behind the tag; nothing if Git is silent or not configured.
     pub commit: Option<CommitSha>,
     /// Digest of the deployment script.
@@ -175,6 +177,8 @@ pub struct SourceSeen {
 /// A plan as a person filled it in (rule `plan.complete`).
 #[derive(Debug, Clone)]
 pub struct Proposal {
+    /// The view of the release whose plan this changes, as its form showed it; nothing for a new release.
+    pub edits: Option<String>,
     /// Major or minor.
     pub kind: Kind,
     /// Which version.

@@ -44,7 +44,9 @@ pub fn decide(case: &Case, command: &Command, policy: &Policy, now_ms: Millis) -
         }
         Intent::AskDeputy { revision } => sign_off::ask_deputy(&mut draft, *revision),
         Intent::EndTechLeadWait { revision } => sign_off::end_tech_lead_wait(&mut draft, *revision),
-        Intent::StartAttempt { attempt, seen, host } => start::start(&mut draft, *attempt, seen.as_ref(), host),
+        Intent::StartAttempt { attempt, seen, host } => {
+            start::start(&mut draft, *attempt, seen.as_ref().map_err(|problem| *problem), host)
+        }
         Intent::RecordRunning { attempt } => start::running(&mut draft, *attempt),
         Intent::RecordEnd {
             attempt,

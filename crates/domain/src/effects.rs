@@ -87,25 +87,20 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
         | Event::CommitTyped { .. } => {
             vec![(Job::ResolveSource { release: key }, now_ms)]
         }
-        Event::SignOffRequested { role, revision, .. } => sign_off::timers_of(*role, release.kind, policy, now_ms)
-            .map(|at_ms| match role {
-                Role::Cto => (
-                    Job::AskDeputy {
-                        release: key.clone(),
-                        revision: *revision,
-                    },
-                    at_ms,
-                ),
-                _ => (
-                    Job::EndTechLeadWait {
-                        release: key.clone(),
-                        revision: *revision,
-                    },
-                    at_ms,
-                ),
-            })
-            .into_iter()
-            .collect(),
+        Event::SignOffRequested { role, revision, .. } => {
+            let Some(at_ms) = sign_off::timers_of(*role, release.kind, policy, now_ms) else {
+                return Vec::new();
+            };
+            let (release, revision) = (key.clone(), *revision);
+            match role {
+                Role::Cto => vec![(Job::AskDeputy { release, revision }, at_ms)],
+                // From here on the CTO's click deploys at once, and card and question must say so even if nothing is recorded.
+                _ => vec![
+                    (Job::EndTechLeadWait { release, revision }, at_ms),
+                    (Job::LookAgain { release: key }, at_ms),
+                ],
+            }
+        }
         Event::SignedOff { sign_off } => {
             // When it expires, the card must say so by itself.
             let at_ms = sign_off::expires_ms(sign_off, release, policy);

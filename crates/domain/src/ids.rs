@@ -136,6 +136,9 @@ name!(
             && rest.len() != 1
             && text.len() <= 60
             && !rest.contains("..")
+            // What Git takes for no tag name is no version: its tag could never be looked up.
+            && text.ends_with(|end: char| end.is_ascii_alphanumeric())
+            && !text.to_ascii_lowercase().ends_with(".lock")
             && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
     }
 );

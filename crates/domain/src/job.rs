@@ -115,8 +115,10 @@ pub enum Lane {
     Deploy,
     /// Notices that have a clock.
     Notice,
-    /// Timers, and facts that people wait for.
+    /// Timers.
     Clock,
+    /// Looks at Git and the script: a repository that hangs must not delay a timer.
+    Source,
     /// Questions and cards.
     Message,
     /// Mail and pages.
@@ -125,7 +127,14 @@ pub enum Lane {
 
 impl Lane {
     /// Every lane.
-    pub const ALL: [Self; 5] = [Self::Deploy, Self::Notice, Self::Clock, Self::Message, Self::Mail];
+    pub const ALL: [Self; 6] = [
+        Self::Deploy,
+        Self::Notice,
+        Self::Clock,
+        Self::Source,
+        Self::Message,
+        Self::Mail,
+    ];
 
     /// The lane in one word.
     pub fn key(self) -> &'static str {
@@ -133,6 +142,7 @@ impl Lane {
             Self::Deploy => "deploy",
             Self::Notice => "notice",
             Self::Clock => "clock",
+            Self::Source => "source",
             Self::Message => "message",
             Self::Mail => "mail",
         }
@@ -147,8 +157,8 @@ impl Job {
             Self::PostMessage {
                 message: MessageId::Notice { .. },
             } => Lane::Notice,
-            Self::ResolveSource { .. }
-            | Self::AskDeputy { .. }
+            Self::ResolveSource { .. } => Lane::Source,
+            Self::AskDeputy { .. }
             | Self::EndTechLeadWait { .. }
             | Self::EscalateNotice { .. }
             | Self::BreachNotice { .. }

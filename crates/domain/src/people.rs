@@ -5,7 +5,7 @@ use crate::ids::{Millis, PersonId};
 use crate::policy::FACTS_MAX_AGE_MS;
 use crate::role::Role;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether somebody may act at all: human, active, of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct PersonFacts {
     /// Their roles for the service in question, each with the membership that gives it, such as
     /// `person:rita` or `group:S0QALEADS`.
     pub roles: BTreeMap<Role, String>,
+    /// Roles that a group might give them which Slack did not tell: neither theirs nor not theirs.
+    pub untold: BTreeSet<Role>,
     /// When Slack said so, UTC milliseconds.
     pub observed_ms: Millis,
 }
@@ -47,6 +49,14 @@ impl PersonFacts {
     /// Whether they are an active member and hold `role`.
     pub fn holds(&self, role: Role) -> bool {
         self.standing == Standing::Active && self.roles.contains_key(&role)
+    }
+
+    /// Whether Slack did not tell if they hold `role`; for the CTO's, if they stand in for it either.
+    pub fn is_untold(&self, role: Role) -> bool {
+        let untold = |role| self.untold.contains(&role);
+        self.standing == Standing::Active
+            && self.membership_for(role).is_none()
+            && (untold(role) || (role == Role::Cto && untold(Role::CtoDeputy)))
     }
 
     /// The membership by which they may sign for `role`: their own, or for the CTO's that of the standing deputy.

@@ -211,8 +211,10 @@ pub enum AttemptResult {
 pub enum NotStarted {
     /// A gate did not hold any more.
     GateUnmet,
-    /// The tag points elsewhere, or Git could not say where.
+    /// The tag points elsewhere.
     TagMoved,
+    /// Nobody could see what would run: Git was silent, or the tag or the script is gone.
+    SourceUnknown(SourceProblem),
     /// The script or its configuration has changed.
     ScriptChanged,
     /// The script could not be started.
@@ -347,6 +349,8 @@ pub struct Release {
     pub sign_offs: BTreeMap<Role, SignOff>,
     /// The rejections that stand, by role.
     pub rejections: BTreeMap<Role, Rejection>,
+    /// Roles that took their yes back and have not signed since: a start never goes on without them, as after a silence.
+    pub withdrawn: BTreeSet<Role>,
     /// How often each role has taken a word back: part of the business key of a sign-off.
     pub rounds: BTreeMap<Role, u32>,
     /// What is owed.
@@ -451,6 +455,7 @@ impl Release {
             asked: BTreeMap::new(),
             sign_offs: BTreeMap::new(),
             rejections: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
             rounds: BTreeMap::new(),
             debts: BTreeMap::new(),
             attempts: Vec::new(),
@@ -494,6 +499,11 @@ impl Release {
             .filter(|(_, debt)| debt.closed.is_none())
             .map(|(rule, debt)| (*rule, debt))
     }
+}
+
+/// The revision in a [`Release::view`].
+pub fn revision_of(view: &str) -> &str {
+    view.split_once('.').map_or(view, |(revision, _)| revision)
 }
 
 /// Why somebody is part of a release and can't judge it.

@@ -9,7 +9,7 @@ mod reasons;
 
 pub use hotfix::{HotfixFields, HotfixPrefill, hotfix, read_hotfix};
 pub use plan::{PlanFields, PlanPrefill, plan, read_plan};
-pub use read::{Errors, ReadError, errors_of, errors_response};
+pub use read::{Errors, ReadError, errors_of, errors_response, plan_has_changed};
 pub use reasons::{ReasonFields, cancel, read_reason, reject, withdraw};
 
 use domain::ids::ServiceName;

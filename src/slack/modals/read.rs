@@ -50,6 +50,14 @@ pub fn errors_of(refusal: &Refusal) -> Option<Errors> {
     }
 }
 
+/// What the plan form says when the plan has changed since it was opened.
+pub fn plan_has_changed(key: &ReleaseKey) -> Errors {
+    let text = format!(
+        "The plan of {key} has changed since this form was opened; nothing was saved. Copy what you wrote, close this, and type /release plan {key}."
+    );
+    BTreeMap::from([("scope".to_owned(), text)])
+}
+
 fn too_short(chars: usize) -> String {
     format!(
         "Say in at least {JUSTIFICATION_MIN_CHARS} characters what is broken, for whom and since when; this has {chars} (emergency.justification, 3.4)."

@@ -231,9 +231,10 @@ async fn who_can_not_be_read_in_time_is_missing_and_the_others_are_not() {
     assert_eq!(known, BTreeSet::from(["U0THEO", "U0TINA"]));
     assert!(facts[&user("U0THEO")].holds(Role::TechLead), "named in person");
     assert!(
-        !facts[&user("U0TINA")].holds(Role::TechLead),
+        !facts[&user("U0TINA")].holds(Role::TechLead) && facts[&user("U0TINA")].is_untold(Role::TechLead),
         "only an unread group could say so"
     );
+    assert!(!facts[&user("U0THEO")].is_untold(Role::TechLead));
     let now = Duration::ZERO;
     assert_eq!(
         world

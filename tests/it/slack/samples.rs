@@ -558,6 +558,10 @@ pub fn every_state(odd: &str, authors: usize, tickets: usize) -> Vec<Sample> {
         [
             NotStarted::GateUnmet,
             NotStarted::TagMoved,
+            NotStarted::SourceUnknown(SourceProblem::GitSilent),
+            NotStarted::SourceUnknown(SourceProblem::TagMissing),
+            NotStarted::SourceUnknown(SourceProblem::NoRepository),
+            NotStarted::SourceUnknown(SourceProblem::ScriptMissing),
             NotStarted::ScriptChanged,
             NotStarted::CouldNotSpawn,
             NotStarted::CalledOff,

@@ -257,6 +257,9 @@ pub fn permit_person(case: &Case, ask: Ask, person: &PersonId, now_ms: Millis) -
     if (requester_may && is_requester) || roles.iter().any(|role| facts.holds(*role)) {
         return Ok(());
     }
+    if roles.iter().any(|role| facts.is_untold(*role)) {
+        return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
+    }
     let people = roles
         .iter()
         .flat_map(|role| case.people.holders_of(*role))

@@ -73,10 +73,11 @@ pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), R
 fn engineer_for(draft: &Draft<'_>, by: Option<&PersonId>) -> Option<PersonId> {
     let people = &draft.case.people;
     let may = |person: &PersonId| {
-        people
+        let told = people
             .facts
             .get(person)
-            .map(|facts| facts.holds(Role::DeploymentEngineer))
+            .filter(|facts| !facts.is_untold(Role::DeploymentEngineer));
+        told.map(|facts| facts.holds(Role::DeploymentEngineer))
     };
     let asked = by.filter(|person| may(person) == Some(true));
     let first = || {

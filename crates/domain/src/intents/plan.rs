@@ -8,7 +8,7 @@ use crate::fingerprint::{Field, Fingerprint};
 use crate::ids::ReleaseKey;
 use crate::intents::{deployment, source};
 use crate::refusal::{Cause, Refusal};
-use crate::release::Plan;
+use crate::release::{Plan, revision_of};
 use crate::role::Role;
 use crate::rule::Rule;
 use crate::rules::plan;
@@ -29,6 +29,10 @@ pub(crate) fn propose_or_edit(
     }
     let (person, facts) = draft.person(actor)?;
     let manages = facts.holds(Role::ReleaseManager);
+    if facts.is_untold(Role::ReleaseManager) {
+        // A release manager's plan must not become a draft because Slack was silent.
+        return Err(Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable));
+    }
     let plan = Plan {
         start_ms: proposal.start_ms,
         length_ms: proposal.length_ms,
@@ -61,7 +65,15 @@ pub(crate) fn propose_or_edit(
         {
             return Err(Refusal::new(Rule::PlanComplete, Cause::KeyTaken));
         }
+        // Planning anew what exists, or over what somebody else has changed since the form was opened, would undo it unseen.
         Some(release) => {
+            match &proposal.edits {
+                None => return Err(Refusal::new(Rule::PlanComplete, Cause::KeyTaken)),
+                Some(view) if revision_of(view) != revision_of(&release.view()) => {
+                    return Err(Refusal::new(Rule::PlanComplete, Cause::StaleView));
+                }
+                Some(_) => {}
+            }
             let before = Fingerprint::of(release, draft.policy);
             let mut edited = release.clone();
             let mut event = Event::PlanChanged {

@@ -4,7 +4,7 @@ use crate::command::Actor;
 use crate::decide::Draft;
 use crate::event::Event;
 use crate::ids::PersonId;
-use crate::intents::authority::SETTLE;
+use crate::intents::authority::{Ask, SETTLE, permit_person};
 use crate::intents::deployment;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{AttemptNumber, SettlementChoice};
@@ -29,11 +29,17 @@ pub(crate) fn settle(
     if attempt.settlements.get(person) == Some(&choice) {
         return Err(needs_another(draft, person));
     }
-    let second = attempt
+    let first = attempt
         .settlements
         .iter()
-        .find(|(other, said)| *other != person && **said == choice)
-        .map(|(other, _)| other.clone());
+        .filter(|(other, said)| *other != person && **said == choice);
+    let mut second = None;
+    for (other, _) in first {
+        // Who has left since then, or the role, is no second person any more.
+        if still_may(draft, other)? {
+            second = Some(other.clone());
+        }
+    }
     draft.record(Event::SettlementProposed {
         attempt: number,
         choice,
@@ -55,6 +61,14 @@ pub(crate) fn settle(
         }
     }
     Ok(())
+}
+
+fn still_may(draft: &Draft<'_>, person: &PersonId) -> Result<bool, Refusal> {
+    match permit_person(&draft.case, Ask::Settle, person, draft.now_ms) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.cause == Cause::FactsUnavailable => Err(refusal),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Said once is said: somebody else has to say the same.

@@ -9,7 +9,7 @@ use crate::ids::PersonId;
 use crate::intents::deployment;
 use crate::people::PersonFacts;
 use crate::refusal::{Cause, Refusal};
-use crate::release::{Release, Status};
+use crate::release::{Release, Status, revision_of};
 use crate::role::Role;
 use crate::rule::Rule;
 use crate::rules::gates::{self, Gate, Moment};
@@ -33,7 +33,9 @@ pub(crate) fn sign(
         return Err(stale_view());
     }
     let held = held_roles(release, |role| may_act_as(role, release, person, &facts));
-    let role = choose_role(draft, release, &held, role, |role| waits_for(draft, release, role))?;
+    let role = choose_role(draft, release, (&facts, &held), role, |role| {
+        waits_for(draft, release, role)
+    })?;
     check_may_judge(draft, release, person, role)?;
     if release.source.is_none() {
         return Err(Refusal::new(Rule::VcsTag, Cause::SourceUnknown(release.source_problem)));
@@ -126,18 +128,15 @@ pub(crate) fn reject(
     let (person, facts) = draft.person(actor)?;
     let release = draft.release()?;
     // A no wins any race: words taken back meanwhile don't make it stale, only another revision does.
-    let revision = |view: &str| view.split('.').next().map(str::to_owned);
-    if view.is_some_and(|view| revision(view) != revision(&release.view())) {
+    if view.is_some_and(|view| revision_of(view) != revision_of(&release.view())) {
         return Err(stale_view());
     }
     let held = held_roles(release, |role| facts.membership_for(role).is_some());
-    let role = choose_role(draft, release, &held, role, |role| {
+    let role = choose_role(draft, release, (&facts, &held), role, |role| {
         !release.rejections.contains_key(&role)
     })?;
     check_may_judge(draft, release, person, role)?;
     let overrides_cto = role == Role::TechLead && release.sign_offs.contains_key(&Role::Cto);
-    let asked_ctos = release.asked.get(&Role::Cto).map(|asked| asked.people.clone());
-    let revision = release.revision;
     if overrides_cto {
         draft.record(Event::SignOffsVoided {
             roles: BTreeSet::from([Role::Cto]),
@@ -150,13 +149,8 @@ pub(crate) fn reject(
         reason: reason.commitment(),
     });
     deployment::call_off(draft)?;
-    if let Some(people) = asked_ctos.filter(|_| overrides_cto) {
-        // Those who were asked before: a rejection must not wait for Slack to say who the CTO is.
-        draft.record(Event::SignOffRequested {
-            role: Role::Cto,
-            people,
-            revision,
-        });
+    if overrides_cto {
+        ask_the_ctos_again(draft, Role::Cto)?;
     }
     Ok(())
 }
@@ -173,7 +167,20 @@ pub(crate) fn withdraw(draft: &mut Draft<'_>, actor: &Actor, reason: Option<&Pri
         person: person.clone(),
         reason: reason.map(PrivateText::commitment),
     });
-    deployment::call_off(draft)
+    deployment::call_off(draft)?;
+    ask_the_ctos_again(draft, role)
+}
+
+/// An emergency without its CTO's word waits for one: the question is put again, so that the deputy's clock runs.
+fn ask_the_ctos_again(draft: &mut Draft<'_>, role: Role) -> Result<(), Refusal> {
+    let release = draft.release()?;
+    let asked = release.asked.get(&role).map(|asked| asked.people.clone());
+    let revision = release.revision;
+    if let Some(people) = asked.filter(|_| role == Role::Cto) {
+        // Those who were asked before: it must not wait for Slack to say who the CTO is.
+        draft.record(Event::SignOffRequested { role, people, revision });
+    }
+    Ok(())
 }
 
 /// Asks the standing deputy as well when the CTO has not answered in time.
@@ -272,17 +279,20 @@ fn held_roles(release: &Release, may: impl Fn(Role) -> bool) -> Vec<Role> {
 fn choose_role(
     draft: &Draft<'_>,
     release: &Release,
-    held: &[Role],
+    (facts, held): (&PersonFacts, &[Role]),
     named: Option<Role>,
     waits: impl Fn(Role) -> bool,
 ) -> Result<Role, Refusal> {
+    let untold = Refusal::new(Rule::RolesCommands, Cause::FactsUnavailable);
     match named {
         Some(role) if held.contains(&role) => return Ok(role),
+        Some(role) if facts.is_untold(role) => return Err(untold),
         Some(role) => return Err(refuse(draft, release, role, Cause::NotInRole)),
         None => {}
     }
     let waiting: BTreeSet<Role> = held.iter().copied().filter(|role| waits(*role)).collect();
     match (waiting.len(), held.first()) {
+        (0, None) if roles_of(release.kind).iter().any(|role| facts.is_untold(*role)) => Err(untold),
         (0, None) => {
             let roles = roles_of(release.kind);
             let people = roles

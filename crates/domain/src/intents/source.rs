@@ -22,6 +22,10 @@ pub(crate) fn record(draft: &mut Draft<'_>, seen: &SourceSeen) -> Result<(), Ref
     ) {
         return Err(outdated());
     }
+    if seen.version != release.version {
+        // A look that began before the plan was edited; the edit asked for one of its own.
+        return Err(outdated());
+    }
     // An older look than the one on record is no news, and what Git said is not undone by its silence.
     if let Some(known) = &release.source {
         let git_spoke = known.typed_by.is_none();
@@ -89,7 +93,8 @@ pub(crate) fn type_commit(draft: &mut Draft<'_>, actor: &Actor, commit: &CommitS
     Ok(())
 }
 
-/// Voids the sign-offs that a change concerns, asks every role whose sign-off is missing, and approves if none is.
+/// Voids the sign-offs that a change concerns, asks every role whose sign-off is missing and that isn't being asked, and
+/// approves if none is.
 /// Does nothing while there is nothing to sign: no source, or no release manager.
 pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let release = draft.release()?;
@@ -97,14 +102,16 @@ pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if release.source.is_none() || !is_ready {
         return Ok(());
     }
-    void_changed(draft)?;
+    let voided = void_changed(draft)?;
     let release = draft.release()?.clone();
     if slot_end_ms(&release).is_some_and(|end_ms| draft.now_ms >= end_ms) {
         // Nobody is asked for what can't count any more; the plan needs a new slot.
         return Ok(());
     }
     for role in roles_of(release.kind) {
-        if release.sign_offs.contains_key(role) {
+        // A question of this revision that nothing has touched stands: asking anew would start the tech lead's wait anew.
+        let is_asked = release.asked.contains_key(role) && !voided.contains(role);
+        if release.sign_offs.contains_key(role) || is_asked {
             continue;
         }
         // Only a known membership may be asked: a silent Slack must not look like an empty role.
@@ -134,7 +141,7 @@ pub(crate) fn ask_again(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     sign_off::advance(draft)
 }
 
-fn void_changed(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+fn void_changed(draft: &mut Draft<'_>) -> Result<BTreeSet<Role>, Refusal> {
     let release = draft.release()?;
     let current = Fingerprint::of(release, draft.policy);
     let mut roles = BTreeSet::new();
@@ -148,9 +155,12 @@ fn void_changed(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if !roles.is_empty() {
         changed.sort_unstable();
         changed.dedup();
-        draft.record(Event::SignOffsVoided { roles, changed });
+        draft.record(Event::SignOffsVoided {
+            roles: roles.clone(),
+            changed,
+        });
     }
-    Ok(())
+    Ok(roles)
 }
 
 fn outdated() -> Refusal {

@@ -4,7 +4,7 @@
 use crate::command::SourceSeen;
 use crate::decide::Draft;
 use crate::digest::PrivateText;
-use crate::event::Event;
+use crate::event::{Event, SourceProblem};
 use crate::fingerprint::Fingerprint;
 use crate::intents::{deployment, source};
 use crate::refusal::{Cause, Refusal};
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 pub(crate) fn start(
     draft: &mut Draft<'_>,
     number: AttemptNumber,
-    seen: Option<&SourceSeen>,
+    seen: Result<&SourceSeen, SourceProblem>,
     host: &str,
 ) -> Result<(), Refusal> {
     let (release, attempt) = live(draft, number)?;
@@ -38,8 +38,9 @@ pub(crate) fn start(
     let Some(signed) = release.source.clone() else {
         return not_started(draft, number, NotStarted::TagMoved);
     };
-    let Some(seen) = seen else {
-        return not_started(draft, number, NotStarted::ScriptChanged);
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(problem) => return not_started(draft, number, NotStarted::SourceUnknown(problem)),
     };
     if let Some(moved) = difference(&signed, seen) {
         not_started(draft, number, moved)?;
@@ -87,7 +88,8 @@ pub(crate) fn start(
 fn difference(signed: &Source, seen: &SourceSeen) -> Option<NotStarted> {
     let same_commit = match &seen.commit {
         Some(commit) => *commit == signed.commit,
-        None => signed.typed_by.is_some(),
+        None if signed.typed_by.is_some() => true,
+        None => return Some(NotStarted::SourceUnknown(SourceProblem::GitSilent)),
     };
     if !same_commit {
         Some(NotStarted::TagMoved)

@@ -127,6 +127,7 @@ impl Release {
     fn begin_revision(&mut self) {
         self.revision += 1;
         self.asked.clear();
+        self.withdrawn.clear();
         if self.status != Status::Rejected {
             self.status = Status::Drafted;
         }
@@ -136,12 +137,14 @@ impl Release {
         match event {
             Event::SignedOff { sign_off } => {
                 self.rejections.remove(&sign_off.role);
+                self.withdrawn.remove(&sign_off.role);
                 self.sign_offs.insert(sign_off.role, (**sign_off).clone());
                 if self.status == Status::Rejected && (self.rejections.is_empty() || sign_off.confirms_rejection) {
                     self.status = Status::Asking;
                 }
             }
             Event::SignOffWithdrawn { role, .. } => {
+                self.withdrawn.insert(*role);
                 self.take_back(*role);
                 self.reopen();
             }

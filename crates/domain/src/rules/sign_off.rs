@@ -63,7 +63,7 @@ pub fn eligible(role: Role, release: &Release, case: &Case) -> Vec<PersonId> {
     let mut people: Vec<PersonId> = Vec::new();
     for person in case.people.holders_of(role).iter().chain(deputies) {
         let facts = case.people.facts.get(person);
-        let known_not_to = facts.is_some_and(|facts| facts.membership_for(role).is_none());
+        let known_not_to = facts.is_some_and(|facts| facts.membership_for(role).is_none() && !facts.is_untold(role));
         if can_judge(person, role, release) && !known_not_to && !people.contains(person) {
             people.push(person.clone());
         }
@@ -82,13 +82,15 @@ pub fn can_judge(person: &PersonId, role: Role, release: &Release) -> bool {
     release.own_part(person).is_none() && signed_other_role(person, role, release).is_none()
 }
 
-/// Another role for which the person's sign-off stands.
+/// Another role in which the person's word stands, be it yes or no: who said no as tech lead is not the CTO who confirms
+/// against it.
 pub fn signed_other_role(person: &PersonId, role: Role, release: &Release) -> Option<Role> {
-    release
-        .sign_offs
-        .values()
-        .find(|s| s.person == *person && s.role != role)
-        .map(|s| s.role)
+    let signed = release.sign_offs.iter().map(|(role, signed)| (*role, &signed.person));
+    let rejected = release.rejections.iter().map(|(role, no)| (*role, &no.person));
+    signed
+        .chain(rejected)
+        .find(|(other, by)| *other != role && *by == person)
+        .map(|(other, _)| other)
 }
 
 /// The gate of one signing role.
@@ -186,7 +188,7 @@ fn judge_standing(
     };
     match (moment, case.people.facts.get(&person)) {
         (Moment::Overview, _) => signed(false),
-        (Moment::Start, Some(facts)) if facts.is_fresh(now_ms) => signed(false),
+        (Moment::Start, Some(facts)) if facts.is_fresh(now_ms) && holds_still(sign_off, facts) => signed(false),
         // Slack is silent: an emergency goes on the membership seen at the click, a planned release waits.
         (Moment::Start, _) if release.kind.is_emergency() && now_ms - sign_off.facts_ms <= CLICK_FACTS_MAX_AGE_MS => {
             signed(true)
@@ -225,14 +227,27 @@ pub fn flaw(
 fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
     case.people.facts.get(&sign_off.person).is_some_and(|facts| {
         let is_news = facts.is_fresh(now_ms) || facts.observed_ms > sign_off.facts_ms;
-        is_news && !may_still_sign(sign_off, facts)
+        let untold = roles_behind(sign_off).iter().any(|role| facts.is_untold(*role));
+        is_news && !untold && !holds_still(sign_off, facts)
     })
 }
 
+/// Whether the signer is in the role, as Slack tells.
+fn holds_still(sign_off: &SignOff, facts: &PersonFacts) -> bool {
+    roles_behind(sign_off)
+        .iter()
+        .any(|role| facts.membership_for(*role).is_some())
+}
+
 /// A tech lead's debt may be paid by the CTO's side (see [`may_pay_tech_lead_debt`]), which then has to be in its own role.
-fn may_still_sign(sign_off: &SignOff, facts: &PersonFacts) -> bool {
-    let paid_by_cto = sign_off.role == Role::TechLead && sign_off.as_deputy;
-    facts.membership_for(sign_off.role).is_some() || (paid_by_cto && facts.membership_for(Role::Cto).is_some())
+fn roles_behind(sign_off: &SignOff) -> &'static [Role] {
+    match sign_off.role {
+        Role::TechLead if sign_off.as_deputy => &[Role::TechLead, Role::Cto],
+        Role::TechLead => &[Role::TechLead],
+        Role::ProductOwner => &[Role::ProductOwner],
+        Role::QaLead => &[Role::QaLead],
+        _ => &[Role::Cto],
+    }
 }
 
 /// Whether, for want of another tech lead, the deputy or the CTO may give the owed sign-off.
@@ -250,9 +265,10 @@ fn asked_can_judge(role: Role, release: &Release) -> bool {
         .is_none_or(|asked| asked.people.iter().any(|person| can_judge(person, role, release)))
 }
 
-/// An unanswered tech lead holds an emergency only for a while, or not at all; a rejection always holds it.
+/// An unanswered tech lead holds an emergency only for a while, or not at all; a rejection, and a yes that was taken back,
+/// always hold it.
 fn owe_instead(gate: &mut Gate, release: &Release, policy: &Policy, now_ms: Millis) {
-    if matches!(gate.detail, Detail::RejectedBy { .. }) {
+    if matches!(gate.detail, Detail::RejectedBy { .. }) || release.withdrawn.contains(&Role::TechLead) {
         return;
     }
     let wait_ends_ms = release

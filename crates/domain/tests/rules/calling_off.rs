@@ -332,3 +332,40 @@ fn a_stopped_hotfix_is_not_started_again_by_a_late_timer() {
     s.at(17).deputy_timer().then_refused("signoff.cto", "outdated");
     s.then_status(Status::Approved);
 }
+
+#[test]
+fn a_tech_lead_who_took_the_word_back_is_no_silent_tech_lead() {
+    // Signed, then withdrawn, before and after the wait is over: no timer, no click of the CTO and no engineer starts it.
+    for minutes in [4, 20] {
+        let mut s = Scenario::hotfix().resolved();
+        s.at(3).by("theo").approves();
+        s.at(minutes).by("theo").withdraws();
+        s.at(minutes + 1).by("cleo").approves().then_status(Status::Asking);
+        s.at(31).tech_lead_timer().then_nothing();
+        let gate = s.gate("signoff.tech-lead");
+        assert_eq!(
+            (gate.state, gate.detail, gate.next_ms),
+            (GateState::Unmet, Detail::Waiting, None)
+        );
+        s.by("dev").deploys().then_refused("signoff.tech-lead", "gates_unmet");
+        s.by("tina").approves().then_status(Status::Queued);
+    }
+    let mut s = Scenario::hotfix().resolved();
+    s.at(3).by("theo").approves();
+    s.at(4).by("cleo").approves().then_status(Status::Queued);
+    s.by("theo").withdraws().then_status(Status::Asking);
+    assert_eq!(s.holder(), None);
+    s.at(31).tech_lead_timer().then_nothing();
+    s.starts().then_refused("deploy.start", "attempt_moved");
+}
+
+#[test]
+fn when_the_cto_takes_the_word_back_the_deputys_clock_runs_anew() {
+    let mut s = Scenario::hotfix().resolved();
+    s.at(5).by("cleo").approves();
+    s.at(8)
+        .by("cleo")
+        .withdraws()
+        .then_events(["SignOffWithdrawn cto: cleo", "SignOffRequested cto: cleo"]);
+    s.at(18).deputy_timer().then_events(["SignOffRequested cto: vera"]);
+}

@@ -236,7 +236,7 @@ fn records() -> Vec<Intent> {
         Intent::EndTechLeadWait { revision: 2 },
         Intent::StartAttempt {
             attempt: 1,
-            seen: None,
+            seen: Err(SourceProblem::GitSilent),
             host: "h".to_owned(),
         },
         Intent::RecordRunning { attempt: 1 },

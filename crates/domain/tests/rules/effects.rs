@@ -180,7 +180,10 @@ fn the_questions_of_a_hotfix_set_their_timers() {
     };
     let s = Scenario::hotfix().resolved();
     assert_eq!(asked(&s, Role::Cto), ["ask_deputy +10m"]);
-    assert_eq!(asked(&s, Role::TechLead), ["end_tech_lead_wait +15m"]);
+    assert_eq!(
+        asked(&s, Role::TechLead),
+        ["end_tech_lead_wait +15m", "look_again +15m"]
+    );
     for mode in [domain::policy::TechLeadMode::Block, domain::policy::TechLeadMode::Owe] {
         let s = Scenario::hotfix()
             .and(|s| {
@@ -313,7 +316,7 @@ fn starts_and_notices_have_lanes_of_their_own() {
     let lane = |name: &str| effects(s.release(), &[sample(name)], 9, &s.policy, s.now)[0].job.lane();
     assert_eq!(lane("DeploymentRequested"), Lane::Deploy);
     assert_eq!(lane("StopRequested"), Lane::Deploy);
-    assert_eq!(lane("HotfixRequested"), Lane::Clock);
+    assert_eq!(lane("HotfixRequested"), Lane::Source);
     assert_eq!(lane("AttemptEnded"), Lane::Message);
     let due = effects(s.release(), &[sample("AttemptStarting")], 9, &s.policy, s.now);
     let lanes: Vec<Lane> = due[..6].iter().map(|due| due.job.lane()).collect();

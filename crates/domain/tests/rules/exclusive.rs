@@ -309,3 +309,17 @@ fn what_runs_there_is_what_succeeded_last() {
     s.ends(AttemptResult::Succeeded);
     assert_eq!(deployed(&s).unwrap().as_str(), "1.4.0");
 }
+
+#[test]
+fn who_has_left_since_is_no_second_person() {
+    let mut s = interrupted();
+    s.by("dev").settles(SettlementChoice::Finished);
+    s.is_now("dev", Standing::Deactivated, &[Role::DeploymentEngineer]);
+    s.by("rita")
+        .settles(SettlementChoice::Finished)
+        .then_events(["SettlementProposed finished by rita"]);
+    assert!(s.holder().is_some(), "Dev's word went with Dev");
+    s.by("theo")
+        .settles(SettlementChoice::Finished)
+        .then_status(Status::Released);
+}

@@ -359,7 +359,7 @@ fn whole_hotfix() -> Scenario {
     let mut s = Scenario::hotfix().resolved();
     s.at(1).by("theo").rejects();
     s.at(2).by("cleo").approves();
-    let moved = |minutes| Some(seen('b', "deploy.sh", crate::support::T0 + minutes * MINUTE_MS));
+    let moved = |minutes| Ok(seen('b', "deploy.sh", crate::support::T0 + minutes * MINUTE_MS));
     s.at(3).starts_seeing(moved(3));
     s.at(4).by("theo").approves();
     s.at(5).by("cleo").approves();

@@ -302,10 +302,12 @@ fn if_the_cto_asked_for_it_and_slack_hides_the_deputy_nobody_is_asked_yet() {
     s.by("cleo").asks_for_hotfix(hotfix_request());
     s.case.people = s.people_for(&domain::command::Actor::Countersign);
     s.case.people.holders.remove(&Role::CtoDeputy);
+    let mut look = crate::support::seen('a', "deploy.sh", s.now);
+    look.version = s.release().version.clone();
     let command = domain::command::Command {
         actor: domain::command::Actor::Countersign,
         release: s.key.clone(),
-        intent: domain::command::Intent::RecordSource(crate::support::seen('a', "deploy.sh", s.now)),
+        intent: domain::command::Intent::RecordSource(look),
     };
     let refusal = domain::decide::decide(&s.case, &command, &s.policy, s.now).unwrap_err();
     assert_eq!(refusal.cause.word(), "facts_unavailable");
@@ -415,7 +417,7 @@ fn a_new_commit_is_owed_anew_though_the_debt_for_the_old_one_was_paid() {
     s.at(17).ends(AttemptResult::Failed(1));
     s.at(18).looks('b', "deploy.sh");
     s.at(40).by("cleo").approves().then_status(Status::Queued);
-    s.starts_seeing(Some(crate::support::seen('b', "deploy.sh", s.now)))
+    s.starts_seeing(Ok(crate::support::seen('b', "deploy.sh", s.now)))
         .then_events(["AttemptStarting 2", "DebtIncurred signoff.tech-lead"]);
 }
 
@@ -505,7 +507,7 @@ fn a_typed_commit_stands_in_where_git_is_silent_and_names_who_typed_it() {
     s.by("priya").approves();
     s.by("quinn").approves();
     s.at(60).by("dev").deploys();
-    s.starts_seeing(Some(look)).then_events(["AttemptStarting 1"]);
+    s.starts_seeing(Ok(look)).then_events(["AttemptStarting 1"]);
 }
 
 #[test]
@@ -628,4 +630,49 @@ fn a_debt_is_not_paid_under_an_attempt_that_is_about_to_start() {
         "DebtClosed signoff.tech-lead by theo",
     ]);
     s.then_status(Status::Deploying);
+}
+
+#[test]
+fn who_said_no_as_tech_lead_is_not_the_cto_who_overrules_it() {
+    let mut s = Scenario::hotfix();
+    s.is_now("moe", Standing::Active, &[Role::TechLead, Role::Cto]);
+    let mut s = s.resolved();
+    s.at(1).by("moe").does(domain::command::Intent::Reject {
+        role: Some(Role::TechLead),
+        view: None,
+        reason: crate::support::text("it breaks refunds"),
+    });
+    s.then_status(Status::Rejected);
+    s.by("moe")
+        .approves_as(Role::Cto)
+        .then_refused("signoff.cto", "signed_another_role");
+    s.by("cleo").approves().then_status(Status::Queued);
+}
+
+#[test]
+fn a_late_look_at_another_version_is_no_news() {
+    let mut s = Scenario::planned().resolved();
+    let mut plan = crate::support::proposal();
+    plan.version = domain::ids::Version::new("1.4.1").unwrap();
+    s.at(1).by("rita").plans(plan);
+    s.at(2).looks('c', "deploy.sh");
+    s.at(3).looked_at("1.4.0", 'a').then_refused("vcs.tag", "outdated");
+    assert_eq!(s.release().source.as_ref().unwrap().commit, crate::support::commit('c'));
+}
+
+#[test]
+fn a_plan_is_not_changed_by_who_has_not_seen_it() {
+    let mut s = Scenario::planned().resolved();
+    let new = crate::support::proposal();
+    s.by("rob")
+        .does(domain::command::Intent::Plan(Box::new(new)))
+        .then_refused("plan.complete", "key_taken");
+    let mut late = crate::support::proposal();
+    late.edits = Some(s.release().view());
+    let mut first = crate::support::proposal();
+    first.scope = crate::support::text("Refunds and invoices");
+    s.by("rita").plans(first);
+    s.by("rob")
+        .does(domain::command::Intent::Plan(Box::new(late)))
+        .then_refused("plan.complete", "stale_view");
 }

@@ -4,7 +4,7 @@
 use crate::support::{Scenario, T0, hotfix_request, key, people, person, proposal, seen, text};
 use domain::case::Case;
 use domain::command::{Intent, Proposal};
-use domain::event::{Event, SignOff};
+use domain::event::{Event, SignOff, SourceProblem};
 use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
 use domain::people::Standing;
 use domain::policy::TechLeadMode;
@@ -176,7 +176,11 @@ fn perform(s: &mut Scenario, step: &Step) {
                 2 => look.commit = None,
                 _ => {}
             }
-            s.starts_seeing((*how != 3).then_some(look));
+            s.starts_seeing(if *how == 3 {
+                Err(SourceProblem::GitSilent)
+            } else {
+                Ok(look)
+            });
         }
         Act::Running => s.worker(Intent::RecordRunning { attempt: number }).done(),
         Act::End(succeeded) => {

@@ -526,7 +526,7 @@ fn what_countersign_does_no_person_may_ask_for_and_the_other_way_round() {
             Intent::RecordSource(crate::support::seen('b', "evil.sh", crate::support::T0)),
             Intent::StartAttempt {
                 attempt: 1,
-                seen: None,
+                seen: Err(domain::event::SourceProblem::GitSilent),
                 host: "h".to_owned(),
             },
             Intent::RecordEnd {

@@ -185,7 +185,7 @@ fn a_start_that_fails_for_certain_is_called_off_though_another_signer_is_unconfi
             release: s.key.clone(),
             intent: domain::command::Intent::StartAttempt {
                 attempt: 1,
-                seen: Some(crate::support::seen('a', "deploy.sh", s.now)),
+                seen: Ok(crate::support::seen('a', "deploy.sh", s.now)),
                 host: "host-1".to_owned(),
             },
         };
@@ -196,4 +196,28 @@ fn a_start_that_fails_for_certain_is_called_off_though_another_signer_is_unconfi
     let told: Vec<String> = start(&s.case, &s).unwrap().iter().map(crate::support::tell).collect();
     assert_eq!(told[0], "AttemptEnded 1 not started: gate unmet");
     assert_eq!(told[2], "SignOffsVoided product_owner: ");
+}
+
+#[test]
+fn a_group_that_does_not_answer_takes_no_role_away() {
+    // At the click: not "you are not in the role", which would stand on the record, but "I couldn't check".
+    let mut s = Scenario::planned().resolved();
+    s.group_is_silent("quinn", Role::QaLead);
+    s.by("quinn")
+        .approves()
+        .then_refused("roles.commands", "facts_unavailable");
+    s.by("quinn")
+        .approves_as(Role::QaLead)
+        .then_refused("roles.commands", "facts_unavailable");
+    // At the start: a planned release waits, and what was signed stands.
+    let mut s = Scenario::queued();
+    s.group_is_silent("quinn", Role::QaLead);
+    s.starts().then_refused("roles.commands", "facts_unavailable");
+    assert!(s.release().sign_offs.contains_key(&Role::QaLead));
+    // An emergency goes on the membership of the click, marked.
+    let mut s = Scenario::hotfix_owed();
+    s.group_is_silent("cleo", Role::Cto);
+    s.starts();
+    let unconfirmed = &s.release().attempts[0].unconfirmed;
+    assert!(unconfirmed.contains(&person("cleo")), "{unconfirmed:?}");
 }

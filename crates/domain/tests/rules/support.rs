@@ -4,7 +4,7 @@ use domain::case::{Case, Target};
 use domain::command::{Actor, Command, HotfixRequest, Intent, Proposal, SourceSeen};
 use domain::decide::decide;
 use domain::digest::{Digest, PrivateText};
-use domain::event::{Event, NoticeStep};
+use domain::event::{Event, NoticeStep, SourceProblem};
 use domain::ids::{CommitSha, EnvironmentName, MINUTE_MS, Millis, PersonId, ReleaseKey, ServiceName, Version};
 use domain::people::{People, PersonFacts, Standing};
 use domain::policy::{Policy, TechLeadMode};
@@ -71,6 +71,7 @@ pub fn commit(letter: char) -> CommitSha {
 /// What a worker sees by default.
 pub fn seen(letter: char, script: &str, observed_ms: Millis) -> SourceSeen {
     SourceSeen {
+        version: Version::new("1.4.0").unwrap(),
         commit: Some(commit(letter)),
         script: Digest::of(script.as_bytes()),
         executor: Digest::of(b"executor"),
@@ -81,6 +82,7 @@ pub fn seen(letter: char, script: &str, observed_ms: Millis) -> SourceSeen {
 /// A complete plan: from minute 60 to minute 120.
 pub fn proposal() -> Proposal {
     Proposal {
+        edits: None,
         kind: Kind::Minor,
         version: Version::new("1.4.0").unwrap(),
         start_ms: T0 + 60 * MINUTE_MS,
@@ -119,6 +121,8 @@ pub struct Scenario {
     pub facts_age: Millis,
     /// Slack tells nothing of anybody but the one who acts.
     pub silent: bool,
+    /// Roles that Slack does not tell of somebody.
+    pub untold: BTreeMap<String, BTreeSet<Role>>,
     pub key: ReleaseKey,
     /// Every event with its time, in order.
     pub log: Vec<(Millis, Event)>,
@@ -152,6 +156,7 @@ impl Scenario {
             world,
             facts_age: 0,
             silent: false,
+            untold: BTreeMap::new(),
             key: key("REL-789"),
             log: Vec::new(),
             last: Ok(Vec::new()),
@@ -266,6 +271,15 @@ impl Scenario {
         self
     }
 
+    /// The group that gives `name` this role does not answer: Slack tells neither that they hold it nor that they don't.
+    pub fn group_is_silent(&mut self, name: &str, role: Role) -> &mut Self {
+        if let Some((_, roles)) = self.world.get_mut(name) {
+            roles.remove(&role);
+        }
+        self.untold.entry(name.to_owned()).or_default().insert(role);
+        self
+    }
+
     /// The people as a decision by `actor` sees them.
     pub fn people_for(&self, actor: &Actor) -> People {
         let facts = self
@@ -276,6 +290,7 @@ impl Scenario {
                 let facts = PersonFacts {
                     standing: *standing,
                     roles: roles.iter().map(|role| (*role, format!("person:{name}"))).collect(),
+                    untold: self.untold.get(name).cloned().unwrap_or_default(),
                     observed_ms: self.now - self.facts_age,
                 };
                 (person(name), facts)
@@ -335,8 +350,21 @@ impl Scenario {
         }
     }
 
-    pub fn worker(&mut self, intent: Intent) -> &mut Self {
+    /// A worker looks at the version that the plan names now; see [`Scenario::looked_at`] for one that is late.
+    pub fn worker(&mut self, mut intent: Intent) -> &mut Self {
+        if let (Intent::RecordSource(seen) | Intent::StartAttempt { seen: Ok(seen), .. }, Some(release)) =
+            (&mut intent, &self.case.release)
+        {
+            seen.version = release.version.clone();
+        }
         self.command(Actor::Countersign, intent)
+    }
+
+    /// What a worker saw of the version that it was asked about, whatever the plan says now.
+    pub fn looked_at(&mut self, version: &str, letter: char) -> &mut Self {
+        let mut seen = seen(letter, "deploy.sh", self.now);
+        seen.version = Version::new(version).unwrap();
+        self.command(Actor::Countersign, Intent::RecordSource(seen))
     }
 
     /// The number of the last attempt.
@@ -346,10 +374,10 @@ impl Scenario {
 
     /// The worker that is about to start the last attempt sees what was signed.
     pub fn starts(&mut self) -> &mut Self {
-        self.starts_seeing(Some(seen('a', "deploy.sh", self.now)))
+        self.starts_seeing(Ok(seen('a', "deploy.sh", self.now)))
     }
 
-    pub fn starts_seeing(&mut self, seen: Option<SourceSeen>) -> &mut Self {
+    pub fn starts_seeing(&mut self, seen: Result<SourceSeen, SourceProblem>) -> &mut Self {
         let attempt = self.attempt();
         self.worker(Intent::StartAttempt {
             attempt,
@@ -459,7 +487,9 @@ impl<'s> By<'s> {
         self.scenario.command(actor, intent)
     }
 
-    pub fn plans(self, proposal: Proposal) -> &'s mut Scenario {
+    /// Sends the form for a new release, or for the current plan of the one that exists.
+    pub fn plans(self, mut proposal: Proposal) -> &'s mut Scenario {
+        proposal.edits = self.scenario.case.release.as_ref().map(Release::view);
         self.does(Intent::Plan(Box::new(proposal)))
     }
 
@@ -605,5 +635,12 @@ pub fn tell(event: &Event) -> String {
 }
 
 fn why_word(why: NotStarted) -> String {
-    serde_json::to_value(why).unwrap().as_str().unwrap().replace('_', " ")
+    let words = match serde_json::to_value(why).unwrap() {
+        serde_json::Value::Object(about) => about
+            .iter()
+            .map(|(word, of)| format!("{word} {}", of.as_str().unwrap()))
+            .collect(),
+        word => word.as_str().unwrap().to_owned(),
+    };
+    words.replace('_', " ")
 }

@@ -3,6 +3,7 @@
 use crate::support::{Scenario, T0, commit, hotfix_request, key, people, person, proposal, seen, tell, text};
 use domain::command::Proposal;
 use domain::digest::Digest;
+use domain::event::SourceProblem;
 use domain::fingerprint::{Field, Fingerprint};
 use domain::ids::{DAY_MS, EnvironmentName, HOUR_MS, Millis, Version};
 use domain::people::Standing;
@@ -293,7 +294,7 @@ fn both_changes_of_the_clock_leave_the_day_what_it_is() {
 #[test]
 fn a_tag_that_moved_is_found_at_the_start() {
     let mut s = Scenario::queued();
-    s.starts_seeing(Some(seen('b', "deploy.sh", s.now))).then_events([
+    s.starts_seeing(Ok(seen('b', "deploy.sh", s.now))).then_events([
         "AttemptEnded 1 not started: tag moved",
         "EnvironmentUnlocked 1",
         "SourceResolved",
@@ -313,7 +314,7 @@ fn so_is_a_changed_script_or_executor() {
     executor.executor = Digest::of(b"other");
     for (look, field) in [(seen('a', "evil.sh", T0 + HOUR_MS), "script"), (executor, "executor")] {
         let mut s = Scenario::queued();
-        s.starts_seeing(Some(look)).then_events([
+        s.starts_seeing(Ok(look)).then_events([
             "AttemptEnded 1 not started: script changed",
             "EnvironmentUnlocked 1",
             "SourceResolved",
@@ -328,7 +329,7 @@ fn so_is_a_changed_script_or_executor() {
 #[test]
 fn a_hotfix_that_moved_asks_cto_and_tech_lead_again_and_both_waits_run_anew() {
     let mut s = Scenario::hotfix_owed();
-    s.starts_seeing(Some(seen('b', "deploy.sh", s.now))).then_events([
+    s.starts_seeing(Ok(seen('b', "deploy.sh", s.now))).then_events([
         "AttemptEnded 1 not started: tag moved",
         "EnvironmentUnlocked 1",
         "SourceResolved",
@@ -344,7 +345,12 @@ fn a_hotfix_that_moved_asks_cto_and_tech_lead_again_and_both_waits_run_anew() {
 fn where_git_or_the_script_can_not_be_read_nothing_starts() {
     let mut silent = seen('a', "deploy.sh", T0 + HOUR_MS);
     silent.commit = None;
-    for (look, why) in [(Some(silent), "tag moved"), (None, "script changed")] {
+    let looks = [
+        (Ok(silent), "source unknown git silent"),
+        (Err(SourceProblem::TagMissing), "source unknown tag missing"),
+        (Err(SourceProblem::ScriptMissing), "source unknown script missing"),
+    ];
+    for (look, why) in looks {
         let mut s = Scenario::queued();
         s.starts_seeing(look).then_events([
             format!("AttemptEnded 1 not started: {why}").as_str(),
