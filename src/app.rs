@@ -33,6 +33,9 @@ use tokio::task::JoinHandle;
 /// How long requests may take to end once the process was told to stop.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether emergency notices could be posted.
+const LOOK_AT_RELEASES_EVERY: Duration = Duration::from_mins(5);
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
@@ -62,6 +65,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// The parts, for looking in from tests.
     pub handler: Handler,
+    inbound: Arc<Inbound>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -73,6 +77,7 @@ impl Running {
         for task in self.tasks {
             let _ = task.await;
         }
+        self.inbound.finish().await;
         self.handler.store.close().await;
     }
 }
@@ -122,6 +127,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         outside: Arc::clone(&outside),
         people,
         warnings: Arc::default(),
+        later: Arc::default(),
     });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();
@@ -133,12 +139,17 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
             Workers::new(handler.clone(), outside).run(stopped.clone()),
         ));
     }
-    tokio::spawn({
-        let inbound = Arc::clone(&inbound);
-        async move { inbound.check_releases_channel().await }
-    });
+    tasks.push(tokio::spawn({
+        let (inbound, mut stopped) = (Arc::clone(&inbound), stopped.clone());
+        async move {
+            while !*stopped.borrow() {
+                inbound.check_releases_channel().await;
+                let _ = tokio::time::timeout(LOOK_AT_RELEASES_EVERY, stopped.changed()).await;
+            }
+        }
+    }));
     let surface = Arc::new(Surface {
-        inbound,
+        inbound: Arc::clone(&inbound),
         signing_secrets: std::iter::once(config.slack.signing_secret.clone())
             .chain(config.slack.signing_secret_previous.clone())
             .collect(),
@@ -150,6 +161,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
     Ok(Running {
         address,
         handler,
+        inbound,
         stop,
         tasks,
     })
@@ -361,6 +373,7 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
         repositories,
         redactor: redactor(config),
         seen_channels: std::sync::Mutex::default(),
+        silent_hosts: std::sync::Mutex::default(),
     })
 }
 

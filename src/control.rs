@@ -24,7 +24,7 @@ pub enum Request {
         /// The job.
         id: String,
     },
-    /// Give a job up.
+    /// Give a dead job up.
     Drop {
         /// The job.
         id: String,
@@ -41,7 +41,7 @@ fn socket_path(data_directory: &Path) -> PathBuf {
     data_directory.join("control.sock")
 }
 
-/// Does what is asked; false if there is no such job in a state that allows it.
+/// Does what is asked; false if there is no dead job with that id.
 ///
 /// # Errors
 /// When the database can't be written.

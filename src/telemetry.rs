@@ -3,9 +3,8 @@
 
 use crate::handle::Handler;
 use crate::store::JobFilter;
-use domain::job::Job;
+use domain::job::{Job, Lane, MessageId};
 use prometheus::{Encoder as _, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
-use std::collections::BTreeSet;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +35,7 @@ pub struct Metrics {
     jobs: IntGaugeVec,
     oldest_due: IntGaugeVec,
     notices_open: IntGauge,
+    notice_deadline: IntGauge,
     heartbeat: IntGauge,
 }
 
@@ -72,15 +72,20 @@ impl Metrics {
                 "countersign_emergency_notices_open",
                 "Emergency deployments whose notice is not in #releases yet (emergency.notice, 3.4)",
             )?,
+            notice_deadline: IntGauge::new(
+                "countersign_emergency_notice_deadline_seconds",
+                "Unix time by which the most urgent open notice must stand in #releases; 0 if none is open",
+            )?,
             heartbeat: IntGauge::new(
                 "countersign_heartbeat_seconds",
-                "Unix time of the last sign of life; alert when it is older than a minute or absent",
+                "Unix time at which a worker last took from every lane of the queue; alert when it is older than a minute, 0 or absent",
             )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.jobs.clone()))?;
         metrics.registry.register(Box::new(metrics.oldest_due.clone()))?;
         metrics.registry.register(Box::new(metrics.notices_open.clone()))?;
+        metrics.registry.register(Box::new(metrics.notice_deadline.clone()))?;
         metrics.registry.register(Box::new(metrics.heartbeat.clone()))?;
         Ok(metrics)
     }
@@ -107,34 +112,44 @@ impl Metrics {
                 .with_label_values(&labels)
                 .set(count.oldest_due_ms / 1_000);
         }
-        self.notices_open.set(open_notices(handler).await?);
-        self.heartbeat.set(handler.clock.now_ms() / 1_000);
+        let deadlines_ms = open_notices(handler).await?;
+        self.notices_open
+            .set(i64::try_from(deadlines_ms.len()).unwrap_or(i64::MAX));
+        self.notice_deadline
+            .set(deadlines_ms.first().copied().unwrap_or_default() / 1_000);
+        // The workers say so in the database: this process may have none, or none that gets on.
+        let beats = handler.store.beats().await?;
+        self.heartbeat.set(beats.first().map_or(0, |beat| beat.beat_ms / 1_000));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8(text)?)
     }
 }
 
-/// Emergency notices whose clock runs: every running clock has its timer in the queue.
-async fn open_notices(handler: &Handler) -> anyhow::Result<i64> {
+/// When each emergency notice that is not in #releases yet has to be there, the most urgent first. A notice that is not there
+/// has its job in the queue, dead or alive, also after the hour is over.
+async fn open_notices(handler: &Handler) -> anyhow::Result<Vec<i64>> {
     let filter = JobFilter {
-        lane: Some("clock".to_owned()),
+        lane: Some(Lane::Notice.key().to_owned()),
         limit: 1_000,
         ..JobFilter::default()
     };
-    let mut open = BTreeSet::new();
+    let mut deadlines_ms = Vec::new();
     for row in handler.store.jobs(&filter).await? {
-        if let Ok(Job::BreachNotice { release, attempt }) = serde_json::from_str(&row.payload) {
-            open.insert((release, attempt));
-        }
-    }
-    let mut count = 0;
-    for (release, attempt) in open {
+        let Ok(Job::PostMessage {
+            message: MessageId::Notice { release, attempt },
+        }) = serde_json::from_str(&row.payload)
+        else {
+            continue;
+        };
         let (Some(release), _) = handler.release(&release).await? else {
             continue;
         };
         let notice = release.attempt(attempt).and_then(|attempt| attempt.notice.as_ref());
-        count += i64::from(notice.is_some_and(|notice| notice.posted_ms.is_none()));
+        if let Some(notice) = notice.filter(|notice| notice.posted_ms.is_none()) {
+            deadlines_ms.push(notice.started_ms + handler.policy.notice_breach_after_ms);
+        }
     }
-    Ok(count)
+    deadlines_ms.sort_unstable();
+    Ok(deadlines_ms)
 }

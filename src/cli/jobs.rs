@@ -27,7 +27,7 @@ pub(super) enum Verb {
         /// Its id, as `list` shows it.
         id: String,
     },
-    /// Give a job up for good; what it was to do is not done.
+    /// Give a dead job up for good; what it was to do is not done.
     Drop {
         /// Its id, as `list` shows it.
         id: String,
@@ -88,7 +88,7 @@ async fn change(url: &str, place: &StorePlace, request: control::Request) -> any
     super::say(if found {
         "done"
     } else {
-        "there is no such job in a state that allows it"
+        "there is no dead job with this id; `countersign jobs list --dead` names them"
     });
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,7 +2,7 @@
 
 use crate::app::{Part, Setup, start};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::telemetry;
 use anyhow::Context as _;
 use clap::Args;
@@ -25,6 +25,12 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(!std::io::IsTerminal::is_terminal(&std::io::stderr()))?;
     for warning in &warnings.0 {
         tracing::warn!("{warning}");
+    }
+    if let (Database::Sqlite { .. }, Part::Web | Part::Worker) = (&config.store.database, arguments.role) {
+        anyhow::bail!(
+            "--role {} needs PostgreSQL: a SQLite file has one process. Leave --role out, or set DATABASE_URL=postgres://…",
+            if arguments.role == Part::Web { "web" } else { "worker" }
+        );
     }
     let clock = clock(&arguments);
     let binary = std::env::current_exe().context("this program's own path")?;

@@ -16,7 +16,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub enum FactsWanted {
     /// Nobody's; role holders are named as far as known.
     Nobody,
-    /// The signers', fresh.
+    /// The signers', and of those who have said how an attempt went, fresh.
     Signers,
     /// The role holders', because some of them will be asked.
     Holders,

@@ -75,6 +75,12 @@ impl Handler {
             && let Some(release) = &case.release
         {
             people.extend(release.sign_offs.values().map(|sign_off| sign_off.person.clone()));
+            let attempt = release.live_attempt();
+            people.extend(
+                attempt
+                    .into_iter()
+                    .flat_map(|attempt| attempt.settlements.keys().cloned()),
+            );
         }
         people
     }

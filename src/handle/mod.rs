@@ -20,6 +20,7 @@ use domain::intents::authority::Ask;
 use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
+use domain::rules::sign_off::holds_until_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -199,6 +200,7 @@ impl Handler {
         events: Vec<Event>,
         now_ms: i64,
     ) -> Result<Option<Handled>, HandleError> {
+        let deadline = self.commit_within(order, &loaded.case, &events, now_ms);
         let built = build::events(order, &loaded, &events, &self.policy, now_ms).map_err(HandleError::Broken)?;
         let reply = (order.reply)(&Verdict::Done {
             case: &built.case,
@@ -209,7 +211,7 @@ impl Handler {
             id,
             reply: reply.clone(),
         });
-        Ok(match self.store.commit(commit, order.deadline).await? {
+        Ok(match self.store.commit(commit, deadline).await? {
             Outcome::Committed { .. } | Outcome::Counted => Some(Handled::Done {
                 case: Box::new(built.case),
                 events,
@@ -218,6 +220,18 @@ impl Handler {
             Outcome::Duplicate { reply } => Some(Handled::Duplicate { reply }),
             Outcome::LostJob => Some(Handled::LostJob),
             Outcome::Conflict => None,
+        })
+    }
+
+    /// A start is committed before anything that it was judged on has expired, or not at all (invariant 2).
+    fn commit_within(&self, order: &Order<'_>, case: &Case, events: &[Event], now_ms: i64) -> Instant {
+        let starts = events
+            .iter()
+            .any(|event| matches!(event, Event::AttemptStarting { .. }));
+        let holds_until_ms = starts.then(|| holds_until_ms(case, &self.policy, now_ms)).flatten();
+        holds_until_ms.map_or(order.deadline, |until_ms| {
+            let left = Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or_default());
+            order.deadline.min(Instant::now() + left)
         })
     }
 
@@ -246,10 +260,17 @@ impl Handler {
         let Handled::Refused { refusal, .. } = &refused else {
             return Ok(Some(refused));
         };
-        if !belongs_on_record(order, &loaded.case, refusal) {
+        let mut commit = if belongs_on_record(order, &loaded.case, refusal) {
+            build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?
+        } else if order.request.is_some() {
+            // Not on the record, but answered: the same signed bytes decide nothing later, when it might pass.
+            Commit {
+                decided_ms: now_ms,
+                ..Commit::default()
+            }
+        } else {
             return Ok(Some(refused));
-        }
-        let mut commit = build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?;
+        };
         commit.request = order.request.clone().map(|id| AnsweredRequest { id, reply });
         Ok(match self.store.commit(commit, order.deadline).await? {
             Outcome::Committed { .. } | Outcome::Counted => Some(refused),

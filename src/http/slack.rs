@@ -129,7 +129,18 @@ impl Surface {
             (Some("url_verification"), Some(challenge)) => {
                 Ok(axum::Json(json!({ "challenge": challenge })).into_response())
             }
-            _ => Ok(StatusCode::OK.into_response()),
+            _ => {
+                let text = |field: &str| event[field].as_str();
+                self.check(&Workspace {
+                    team_id: text("team_id"),
+                    api_app_id: text("api_app_id").unwrap_or_default(),
+                    user_id: "",
+                    user_team_id: None,
+                    enterprise_id: None,
+                    is_enterprise_install: false,
+                })?;
+                Ok(StatusCode::OK.into_response())
+            }
         }
     }
 

@@ -10,9 +10,12 @@ use crate::slack::texts::replies;
 use domain::command::Intent;
 use domain::digest::PrivateText;
 use serde_json::Value;
+use std::time::Duration;
 
 /// How much of a clicked message is kept as what the signer saw, in characters.
 const SEEN_MAX_CHARS: usize = 12_000;
+/// A message is recorded as ours within this time after Slack shows it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(3);
 
 impl Inbound {
     /// Decides what a click asks for; the answer goes to the clicker alone, after the acknowledgement.
@@ -91,7 +94,9 @@ impl Inbound {
         };
         let (channel, ts) = (channel.clone(), ts.clone());
         let (store, outside) = (self.handler.store.clone(), std::sync::Arc::clone(&self.outside));
-        tokio::spawn(async move {
+        self.later(async move {
+            // The one we keep may have been posted this moment, and not be known yet.
+            tokio::time::sleep(KNOWN_WITHIN).await;
             if !matches!(store.find_message(&channel, &ts).await, Ok(None)) {
                 return;
             }

@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// The keys of hotfixes without a ticket.
+const NUMBERED_BY_US: &str = "HOTFIX-";
 /// How often the next free `HOTFIX-n` is tried when others take it first.
 const KEY_TRIES_MAX: u32 = 5;
 
@@ -109,7 +111,7 @@ impl Inbound {
     /// While there is time: a hotfix whose notice could not be posted is better known now.
     fn warn_of_releases_channel(&self, asked: &Asked) {
         let (outside, asked, warnings) = (Arc::clone(&self.outside), asked.clone(), Arc::clone(&self.warnings));
-        tokio::spawn(async move {
+        self.later(async move {
             for warning in super::check_releases_channel(&outside, &warnings).await {
                 let text = replies::releases_channel_unusable(&warning);
                 let Some(url) = &asked.response_url else { continue };
@@ -187,6 +189,9 @@ impl Inbound {
             Ok(fields) => fields,
             Err(error) => return Ok(unread(&error)),
         };
+        if fields.edits.is_none() && is_numbered_by_us(&fields.key) {
+            return Ok(numbered_by_us("key"));
+        }
         let authors = self.authors(&fields.authors).await?;
         let (key, service) = (fields.key.clone(), fields.service.clone());
         let intent = Intent::Plan(Box::new(proposal(fields, authors)));
@@ -203,6 +208,9 @@ impl Inbound {
             Ok(fields) => fields,
             Err(error) => return Ok(unread(&error)),
         };
+        if fields.ticket.as_ref().is_some_and(is_numbered_by_us) {
+            return Ok(numbered_by_us("ticket"));
+        }
         let authors = self.authors(&fields.authors).await?;
         let named = fields.ticket.clone();
         for attempt in 0..KEY_TRIES_MAX {
@@ -221,8 +229,12 @@ impl Inbound {
     }
 
     async fn next_hotfix_key(&self, ahead: u32) -> Result<ReleaseKey, HandleError> {
-        let highest = self.handler.store.highest_key_number("release/HOTFIX-").await?;
-        let key = ReleaseKey::new(format!("HOTFIX-{}", highest + 1 + u64::from(ahead)));
+        let highest = self
+            .handler
+            .store
+            .highest_key_number(&format!("release/{NUMBERED_BY_US}"))
+            .await?;
+        let key = ReleaseKey::new(format!("{NUMBERED_BY_US}{}", highest + 1 + u64::from(ahead)));
         key.map_err(|error| HandleError::Broken(anyhow::Error::new(error)))
     }
 
@@ -285,6 +297,18 @@ fn hotfix_request(fields: &HotfixFields, authors: BTreeSet<PersonId>) -> HotfixR
         authors,
         commit: fields.commit.clone(),
     }
+}
+
+/// These numbers are given out one after the other; a plan or ticket that took one far ahead would end them.
+fn is_numbered_by_us(key: &ReleaseKey) -> bool {
+    key.as_str().starts_with(NUMBERED_BY_US)
+}
+
+fn numbered_by_us(input: &str) -> Reply {
+    let text = format!(
+        "Countersign numbers {NUMBERED_BY_US}… itself: leave it to a hotfix without a ticket, and use another key here."
+    );
+    Reply::Body(modals::errors_response(&BTreeMap::from([(input.to_owned(), text)])))
 }
 
 fn unread(error: &ReadError) -> Reply {

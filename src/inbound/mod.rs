@@ -23,12 +23,16 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Slack waits 3 s; whatever is not decided by then was not decided.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
 /// How much of that Slack may take to say who somebody is.
 const FACTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for private answers that are on their way.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many keys a "did you mean" is chosen from.
 const KNOWN_MAX: u32 = 200;
@@ -43,6 +47,8 @@ pub struct Inbound {
     pub people: Arc<KnownPeople>,
     /// What is wrong with #releases, as last seen.
     pub warnings: Arc<Mutex<Vec<String>>>,
+    /// What goes on after an acknowledgement.
+    pub later: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// A verified request of one person.
@@ -60,6 +66,13 @@ pub struct Asked {
     pub response_url: Option<String>,
     /// The channel it was asked in.
     pub channel: Option<String>,
+}
+
+impl Asked {
+    /// The request in the log, and in an answer that says that something is broken.
+    fn id(&self) -> &str {
+        &self.request[..12.min(self.request.len())]
+    }
 }
 
 async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -> Vec<String> {
@@ -142,6 +155,20 @@ impl Inbound {
     /// Looks whether the bot can post to #releases: while there is time, not when the notice is due.
     pub async fn check_releases_channel(&self) {
         check_releases_channel(&self.outside, &self.warnings).await;
+    }
+
+    /// Goes on with `work` after the acknowledgement.
+    fn later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        while later.try_join_next().is_some() {}
+        later.spawn(work);
+    }
+
+    /// Waits for what still goes on, for a while.
+    pub async fn finish(&self) {
+        let mut later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = async { while later.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(FINISH_WITHIN, done).await;
     }
 
     /// Tells a person of another workspace that this is not theirs.
@@ -247,6 +274,8 @@ impl Inbound {
     ) -> Result<Handled, HandleError> {
         let person = self.person(&asked.user).await?;
         let scene = self.handler.scene(key).await?;
+        let actor = Actor::Person(person.clone());
+        let ask = Ask::of(&intent, scene.as_ref().and_then(|scene| scene.release()), &actor).word();
         let (mut mentions, mut words) = scene.map(|scene| (scene.mentions, scene.texts)).unwrap_or_default();
         mentions.insert(person.clone(), asked.user.as_str().to_owned());
         words.extend(
@@ -265,7 +294,7 @@ impl Inbound {
         };
         let order = Order {
             command: Command {
-                actor: Actor::Person(person),
+                actor,
                 release: key.clone(),
                 intent,
             },
@@ -276,7 +305,19 @@ impl Inbound {
             facts_within: FACTS_WITHIN,
             reply: &reply,
         };
-        self.handler.handle(order).await
+        let began = Instant::now();
+        let by = order.command.actor.id().to_owned();
+        let handled = self.handler.handle(order).await;
+        let verdict = match &handled {
+            Ok(Handled::Done { events, .. }) if events.is_empty() => "nothing changed".to_owned(),
+            Ok(Handled::Done { .. }) => "recorded".to_owned(),
+            Ok(Handled::Refused { refusal, .. }) => format!("refused by {}: {}", refusal.rule, refusal.cause.word()),
+            Ok(Handled::Duplicate { .. }) => "answered before".to_owned(),
+            Ok(Handled::LostJob) | Err(_) => "not decided".to_owned(),
+        };
+        let (request, took_ms) = (asked.id(), began.elapsed().as_millis());
+        tracing::info!(request, release = %key, by, ask, verdict, took_ms, "{ask} {key}: {verdict}");
+        handled
     }
 
     fn answer(&self, verdict: &Verdict<'_>, key: &ReleaseKey, names: Names<'_>, words: &Texts) -> Rendered {
@@ -318,7 +359,7 @@ impl Inbound {
 
     /// The answer to a failure of ours: honest about what is known, with an id for the log.
     fn trouble(asked: &Asked, error: &HandleError) -> Rendered {
-        let id = &asked.request[..12.min(asked.request.len())];
+        let id = asked.id();
         match error {
             HandleError::Unknown(_) => {
                 tracing::error!(request = id, %error, "request {id}: the outcome is not known");
@@ -339,7 +380,7 @@ impl Inbound {
     fn answer_later(&self, asked: &Asked, body: Value, replace: bool) {
         let Some(url) = asked.response_url.clone() else { return };
         let outside = Arc::clone(&self.outside);
-        tokio::spawn(async move {
+        self.later(async move {
             if let Err(failure) = outside.slack.respond(&url, &body, replace).await {
                 tracing::warn!(%failure, "a private answer was not delivered");
             }

@@ -18,9 +18,9 @@ use domain::event::{Event, SourceProblem};
 use domain::ids::{CommitSha, ReleaseKey};
 use domain::refusal::Cause;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
+use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How often a running script is looked at.
 const WATCH_EVERY_MS: i64 = 1_000;
@@ -67,7 +67,7 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             reason: "Git did not say where the tag points".to_owned(),
         });
     }
-    let began = Instant::now();
+    let began = since_boot();
     let host = desk.outside.deployments.host.clone();
     let handled = desk
         .order(
@@ -115,11 +115,11 @@ async fn spawn(
     key: &ReleaseKey,
     number: AttemptNumber,
     launch: Launch,
-    began: Instant,
+    began: Duration,
 ) -> Result<Ran, Trouble> {
     let deployments = &desk.outside.deployments;
     let (root, binary) = (deployments.spool_root.clone(), deployments.binary.clone());
-    if began.elapsed() > START_WITHIN {
+    if since_boot().saturating_sub(began) > START_WITHIN {
         // A paused process must not start what was judged long ago.
         let spool = deployments.spool(&launch.attempt);
         if blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
@@ -231,11 +231,7 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         return Ok(Ran::Done);
     };
     if attempt.host.as_deref() != Some(desk.outside.deployments.host()) {
-        let reason = format!("only host {} can judge it", attempt.host.as_deref().unwrap_or("?"));
-        return Ok(Ran::NotYet {
-            after_ms: 2 * WATCH_EVERY_MS,
-            reason,
-        });
+        return watch_from_afar(desk, key, number, attempt).await;
     }
     let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
     let observed = {
@@ -264,6 +260,10 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             let output = output_tail(desk, &spool).await;
             end(desk, key, number, result, output).await
         }
+        // Its script ran, and the spool is gone: that is no proof of anything.
+        Ok(Observation::NotStarted { .. }) if attempt.state != AttemptState::Starting => {
+            interrupted(desk, key, number, attempt).await
+        }
         Ok(Observation::NotStarted { forbidden }) => {
             let starting_ms = attempt.starting_ms.unwrap_or_default();
             if !forbidden && desk.now_ms() - starting_ms < STARTER_GONE_AFTER_MS {
@@ -284,6 +284,25 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         }
         Ok(Observation::Gone) => interrupted(desk, key, number, attempt).await,
     }
+}
+
+/// Only the attempt's own host judges it. If that host is not seen any more, nobody can, and two people have to; if it comes
+/// back, its evidence still ends the attempt.
+async fn watch_from_afar(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    number: AttemptNumber,
+    attempt: &Attempt,
+) -> Result<Ran, Trouble> {
+    let host = attempt.host.as_deref().unwrap_or_default();
+    let seen_ms = desk.handler.store.host_seen_ms(host).await?;
+    if desk.outside.is_lost(host, seen_ms, desk.now_ms()) {
+        return interrupted(desk, key, number, attempt).await;
+    }
+    Ok(Ran::NotYet {
+        after_ms: 2 * WATCH_EVERY_MS,
+        reason: format!("only host {host} can judge it"),
+    })
 }
 
 /// Nobody knows how it went. The environment stays locked; the watcher goes on, in case evidence turns up.
@@ -353,6 +372,14 @@ pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumbe
             reason: format!("the stop can't be written: {error}"),
         }),
     }
+}
+
+/// Time since the machine started, its sleep included: a machine that was suspended between the decision and the script must
+/// not start it hours later.
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let part = |value: i64| u64::try_from(value).unwrap_or_default();
+    Duration::new(part(time.tv_sec), 0) + Duration::from_nanos(part(time.tv_nsec))
 }
 
 /// File and process work, off the async threads.

@@ -21,6 +21,10 @@ use domain::job::MessageId;
 use domain::release::AttemptNumber;
 use std::collections::BTreeSet;
 
+/// A message that Slack took but doesn't have is posted again after this time.
+const LOST_AFTER_MS: i64 = 30_000;
+/// Two workers that update one message at once: how often the slower one makes sure of what stands there.
+const REFRESH_ROUNDS_MAX: usize = 3;
 /// Slack's history is searched from this long before the attempt whose outcome is unknown.
 const SEARCH_BEFORE_MS: i64 = 120_000;
 const SEARCH_PAGES_MAX: usize = 10;
@@ -33,22 +37,35 @@ struct Place {
 
 /// Makes a message that changes show what is true now; posts it if it doesn't stand anywhere yet.
 pub(super) async fn refresh(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trouble> {
+    for _ in 0..REFRESH_ROUNDS_MAX {
+        if let Some(ran) = refresh_once(desk, id).await? {
+            return Ok(ran);
+        }
+    }
+    Ok(Ran::NotYet {
+        after_ms: 1_000,
+        reason: "other workers update it".to_owned(),
+    })
+}
+
+/// One round; nothing if another worker's update came in between, so that nobody knows whose stands in Slack.
+async fn refresh_once(desk: &Desk<'_>, id: &MessageId) -> Result<Option<Ran>, Trouble> {
     let Some(scene) = desk.handler.scene(id.release()).await? else {
-        return Ok(Ran::Done);
+        return Ok(Some(Ran::Done));
     };
     let row = desk.handler.store.message(&id.to_string()).await?;
     let Some(row) = row.filter(|row| !row.ts.is_empty()) else {
         if is_over(id, &scene) {
-            return Ok(Ran::Done);
+            return Ok(Some(Ran::Done));
         }
-        return deliver(desk, id, &scene).await;
+        return deliver(desk, id, &scene).await.map(Some);
     };
     let Some(rendered) = render(desk, id, &scene, &row.channel).await? else {
-        return Ok(Ran::Done);
+        return Ok(Some(Ran::Done));
     };
     let digest = digest(&rendered);
     if row.rendered == digest.as_str() {
-        return Ok(Ran::Done);
+        return still_shows(desk, id, &scene).await.map(Some);
     }
     match desk
         .outside
@@ -58,13 +75,24 @@ pub(super) async fn refresh(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trou
     {
         Ok(()) => {}
         // Somebody deleted it in Slack: there is nothing left to keep true.
-        Err(Failure::Permanent { message }) if message.contains("message_not_found") => return Ok(Ran::Done),
+        Err(Failure::Permanent { message }) if message.contains("message_not_found") => {
+            return Ok(Some(Ran::Done));
+        }
         Err(failure) => return Err(failure.into()),
     }
     let store = &desk.handler.store;
-    store
+    let recorded = store
         .record_rendered(&row.id, row.rendered_version, scene.version, digest.as_str())
         .await?;
+    if !recorded {
+        store.forget_rendered(&row.id).await?;
+        return Ok(None);
+    }
+    still_shows(desk, id, &scene).await.map(Some)
+}
+
+/// What was rendered is true only if the release has not moved meanwhile.
+async fn still_shows(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
     let (_, now_at) = desk.handler.release(id.release()).await?;
     if now_at != scene.version {
         return Ok(Ran::NotYet {
@@ -115,10 +143,14 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
     if let Some(row) = &seen
         && let Some(ts) = find(desk, row).await?
     {
+        // What stands there was rendered earlier: nobody knows what it says.
         store
-            .record_posted(&outbox_id, &row.channel, &ts, scene.version, digest(&rendered).as_str())
+            .record_posted(&outbox_id, &row.channel, &ts, scene.version, "")
             .await?;
-        return posted(desk, id).await;
+        return Ok(Ran::NotYet {
+            after_ms: 0,
+            reason: "found where it was posted before".to_owned(),
+        });
     }
     // One waits for a channel's turn; more would keep the workers from the questions to signers. A notice, whose workers
     // have nothing else to do, queues up.
@@ -194,6 +226,14 @@ async fn verify(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<Ran
     }
     if row.state != MessageState::Verified {
         if desk.outside.slack.permalink(&row.channel, &row.ts).await?.is_none() {
+            if desk.now_ms() - row.attempted_ms > LOST_AFTER_MS {
+                tracing::error!(
+                    message = row.id,
+                    "Slack took {} and lost it: it is posted again",
+                    row.id
+                );
+                desk.handler.store.forget_posted(&row.id, &row.ts).await?;
+            }
             return Ok(Ran::Failed {
                 retry_after_ms: None,
                 reason: "Slack took the message and doesn't have it".to_owned(),

@@ -14,7 +14,7 @@ use crate::fresh;
 use crate::handle::Handler;
 use crate::store::{ClaimedJob, Settlement};
 use domain::job::{Job, Lane};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -26,10 +26,15 @@ const LEASE_MS: i64 = 30_000;
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Polling is the truth; wake-ups are hints.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// A lane that has not asked the queue for this long is stuck.
+const WELL_WITHIN: Duration = Duration::from_secs(30);
 /// The longest that one run may take; a deployment is followed by many short runs.
 const RUN_WITHIN: Duration = Duration::from_mins(1);
 /// How long a shutdown waits for what is running.
 const DRAIN_WITHIN: Duration = Duration::from_secs(8);
+/// How long a job that this version doesn't know is left for the workers of another one, and how soon it is offered again.
+const UNKNOWN_KEPT_MS: i64 = 3_600_000;
+const UNKNOWN_AGAIN_MS: i64 = 5_000;
 /// Kept for the record of what was done; the log keeps what was decided.
 const DONE_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 
@@ -49,6 +54,8 @@ pub struct Workers {
     /// Random per process start: a restarted process never takes over its own old leases by name.
     owner: String,
     held: Mutex<HashMap<String, u32>>,
+    /// When each lane last asked the queue and got an answer, or had its hands full.
+    got_on: Mutex<BTreeMap<Lane, Instant>>,
 }
 
 impl Workers {
@@ -60,6 +67,7 @@ impl Workers {
             outside,
             owner,
             held: Mutex::new(HashMap::new()),
+            got_on: Mutex::default(),
         })
     }
 
@@ -118,6 +126,7 @@ impl Workers {
 
     async fn claim(&self, lane: Lane, free: usize) -> Vec<ClaimedJob> {
         let Ok(limit @ 1..) = u32::try_from(free) else {
+            self.gets_on(lane);
             return Vec::new();
         };
         let now_ms = self.handler.clock.now_ms();
@@ -128,6 +137,7 @@ impl Workers {
             .await
         {
             Ok(claimed) => {
+                self.gets_on(lane);
                 for dead in claimed.dead {
                     tracing::error!(
                         job = dead.id,
@@ -148,15 +158,27 @@ impl Workers {
         }
     }
 
+    fn gets_on(&self, lane: Lane) {
+        let mut got_on = self.got_on.lock().unwrap_or_else(PoisonError::into_inner);
+        got_on.insert(lane, Instant::now());
+    }
+
+    /// Whether every lane got on lately: a process that is there and does nothing must not look alive.
+    fn is_well(&self) -> bool {
+        let got_on = self.got_on.lock().unwrap_or_else(PoisonError::into_inner);
+        Lane::ALL
+            .iter()
+            .all(|lane| got_on.get(lane).is_some_and(|at| at.elapsed() < WELL_WITHIN))
+    }
+
     async fn run_one(self: &Arc<Self>, claimed: ClaimedJob) {
         self.hold(&claimed);
         let job: Job = match serde_json::from_str(&claimed.payload) {
             Ok(job) => job,
             Err(error) => {
-                let fate = crate::store::Fate::Dead {
-                    reason: format!("unknown job: {error}"),
-                };
+                let fate = self.fate_of_unknown(&claimed, &error);
                 self.settle(&claimed, fate).await;
+                self.let_go(&claimed);
                 return;
             }
         };
@@ -184,10 +206,25 @@ impl Workers {
         if let Some(fate) = retry::fate(&job, &claimed, ran, self.handler.clock.now_ms(), jitter) {
             self.settle(&claimed, fate).await;
         }
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&claimed.id);
+        self.let_go(&claimed);
+    }
+
+    /// A job of the next version, while both run side by side, is for its workers; nobody's after a while.
+    fn fate_of_unknown(&self, claimed: &ClaimedJob, error: &serde_json::Error) -> crate::store::Fate {
+        let (now_ms, reason) = (self.handler.clock.now_ms(), format!("unknown job: {error}"));
+        if now_ms - claimed.created_ms > UNKNOWN_KEPT_MS {
+            return crate::store::Fate::Dead { reason };
+        }
+        crate::store::Fate::Again {
+            due_ms: now_ms + UNKNOWN_AGAIN_MS,
+            reason,
+            forgive: true,
+        }
+    }
+
+    fn let_go(&self, claimed: &ClaimedJob) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.remove(&claimed.id);
     }
 
     fn hold(&self, claimed: &ClaimedJob) {
@@ -258,11 +295,12 @@ impl Workers {
             {
                 tracing::warn!(%error, "could not renew leases");
             }
-            if let Err(error) = self
-                .handler
-                .store
-                .beat(&self.owner, self.outside.deployments.host(), now_ms)
-                .await
+            if self.is_well()
+                && let Err(error) = self
+                    .handler
+                    .store
+                    .beat(&self.owner, self.outside.deployments.host(), now_ms)
+                    .await
             {
                 tracing::warn!(%error, "could not beat");
             }
@@ -272,7 +310,8 @@ impl Workers {
                     tracing::warn!(%error, "could not purge");
                 }
             }
-            sleep(RENEW_EVERY).await;
+            let pause = if self.is_well() { RENEW_EVERY } else { POLL_EVERY };
+            sleep(pause).await;
         }
     }
 }

@@ -15,7 +15,7 @@ use domain::command::{Actor, Command, Intent, SourceSeen};
 use domain::digest::Digest;
 use domain::effects::refreshes;
 use domain::event::SourceProblem;
-use domain::ids::{ReleaseKey, ServiceName};
+use domain::ids::{MINUTE_MS, ReleaseKey, ServiceName};
 use domain::job::Job;
 use domain::refusal::Cause;
 use domain::release::{Release, Status};
@@ -57,12 +57,29 @@ pub struct Outside {
     pub redactor: Redactor,
     /// Channels that were looked at, with what was seen and when.
     pub seen_channels: Mutex<HashMap<String, (Instant, bool)>>,
+    /// Other hosts' last signs of life, and since when nothing newer came.
+    pub silent_hosts: Mutex<HashMap<String, (Option<i64>, Instant)>>,
 }
 
 /// How long a look at a channel counts: Slack allows 50 looks a minute, and every card asks.
 const CHANNEL_SEEN_FOR: Duration = Duration::from_mins(1);
 
+/// A host whose workers have said nothing for this long is lost: longer than a restart or an upgrade takes.
+const HOST_LOST_AFTER_MS: i64 = 5 * MINUTE_MS;
+/// And for this long by our own watch, so that a clock that jumps makes no host lost.
+const HOST_WATCHED_FOR: Duration = Duration::from_secs(20);
+
 impl Outside {
+    /// Whether `host`, whose last sign of life is of `seen_ms`, is lost.
+    pub fn is_lost(&self, host: &str, seen_ms: Option<i64>, now_ms: i64) -> bool {
+        let mut hosts = self.silent_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seen_before_ms, since) = hosts.entry(host.to_owned()).or_insert((seen_ms, Instant::now()));
+        if *seen_before_ms != seen_ms {
+            (*seen_before_ms, *since) = (seen_ms, Instant::now());
+        }
+        now_ms - seen_ms.unwrap_or_default() > HOST_LOST_AFTER_MS && since.elapsed() > HOST_WATCHED_FOR
+    }
+
     /// Whether people of other organisations read this channel.
     ///
     /// # Errors

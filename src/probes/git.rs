@@ -32,7 +32,8 @@ pub async fn resolve_tag(repository_url: &str, tag: &str, limit: Duration) -> Ta
         return silent("the repository's address must be https, ssh or an absolute path; check services.….repository");
     }
     if !is_tag(tag) {
-        return silent("this is not a name that a version's tag can have");
+        // Not silence, which would let somebody type a commit instead.
+        return Tag::Missing;
     }
     let name = format!("refs/tags/{tag}");
     let peeled = format!("{name}^{{}}");

@@ -245,7 +245,8 @@ async fn release_keys(
     Ok(())
 }
 
-/// Everything but the log. No row is touched by two of these parts, which see the same moment.
+/// Everything but the log. No row is touched by two of these parts, which see the same moment. A waiting job that stands for
+/// a new one is locked until this commits: a worker that took it meanwhile would not see what this commit writes.
 const WRITE_ROWS: &str = "
 WITH states AS (
     UPDATE stream SET version = n.version, service = n.service, status = n.status, state = n.state, updated_ms = n.ms
@@ -269,8 +270,11 @@ closed AS (DELETE FROM repeat WHERE key = ANY($23::text[]))
 INSERT INTO job (id, kind, payload, lane, subject, order_key, order_position, coalesce_key, due_ms, attempts_max,
         created_ms, state, attempt, forgiven, lease_until_ms, owner, finished_ms, reason)
     SELECT n.*, 'queued', 0, 0, 0, '', 0, '' FROM unnest($24::text[], $25::text[], $26::text[], $27::text[], $28::text[],
-        $29::text[], $30::bigint[], $31::text[], $32::bigint[], $33::bigint[], $34::bigint[]) AS n
-    ON CONFLICT DO NOTHING";
+        $29::text[], $30::bigint[], $31::text[], $32::bigint[], $33::bigint[], $34::bigint[]) AS n(id, kind, payload, lane,
+        subject, order_key, order_position, coalesce_key, due_ms, attempts_max, created_ms)
+    WHERE NOT EXISTS (SELECT 1 FROM job known WHERE known.id = n.id)
+    ON CONFLICT (coalesce_key) WHERE state = 'queued' AND attempt = 0 AND coalesce_key IS NOT NULL
+    DO UPDATE SET due_ms = LEAST(job.due_ms, excluded.due_ms)";
 
 /// A column of `rows`, ready to be bound.
 macro_rules! column {
@@ -304,6 +308,9 @@ async fn write_rows(connection: &mut PgConnection, commits: &[&Commit], plan: &P
         .collect();
     // The order in which their unique keys are locked.
     jobs.sort_by(|(a, _), (b, _)| (&a.coalesce_key, &a.id).cmp(&(&b.coalesce_key, &b.id)));
+    let mut ids = HashSet::new();
+    jobs.retain(|(job, _)| ids.insert(job.id.as_str()));
+    jobs.dedup_by(|(later, _), (first, _)| later.coalesce_key.is_some() && later.coalesce_key == first.coalesce_key);
     sqlx::query(WRITE_ROWS)
         .bind(column!(states, (_, s) => s.stream.as_str()))
         .bind(

@@ -120,6 +120,23 @@ impl Store {
         Ok(!self.change(sql, params).await?.is_empty())
     }
 
+    /// Forgets where a message was posted that Slack took and does not have: it is looked for and posted again. False if it
+    /// stands elsewhere by now, or was read back.
+    pub async fn forget_posted(&self, id: &str, ts: &str) -> Result<bool, StoreError> {
+        let sql = sql!(
+            "UPDATE message SET ts = '', state = 'posting', rendered_version = 0, rendered = ''
+             WHERE id = $1 AND ts = $2 AND state = 'posted' RETURNING id"
+        );
+        Ok(!self.change(sql, vec![id.into(), ts.into()]).await?.is_empty())
+    }
+
+    /// Forgets what is rendered in a message, after two workers have updated it at once: the next one looks and updates.
+    pub async fn forget_rendered(&self, id: &str) -> Result<(), StoreError> {
+        let sql = sql!("UPDATE message SET rendered = '' WHERE id = $1 RETURNING id");
+        self.change(sql, vec![id.into()]).await?;
+        Ok(())
+    }
+
     /// Records that Slack was read back and has the message; false unless it was posted.
     pub async fn record_verified(&self, id: &str) -> Result<bool, StoreError> {
         let sql = sql!("UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");

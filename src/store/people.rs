@@ -92,6 +92,12 @@ impl Store {
         Ok(())
     }
 
+    /// When a worker on `host` last said that it is alive.
+    pub async fn host_seen_ms(&self, host: &str) -> Result<Option<i64>, StoreError> {
+        let sql = sql!("SELECT beat_ms FROM heartbeat WHERE host = $1 ORDER BY beat_ms DESC LIMIT 1");
+        Ok(decoded(&self.read(sql, vec![host.into()]).await?, |row| row.int(0))?.pop())
+    }
+
     /// Who was alive when, the latest first.
     pub async fn beats(&self) -> Result<Vec<Beat>, StoreError> {
         let sql = sql!("SELECT owner, host, beat_ms FROM heartbeat ORDER BY beat_ms DESC, owner");

@@ -242,11 +242,12 @@ impl Store {
         Ok(retried)
     }
 
-    /// Gives a dead or queued job up for good; false if it is neither.
+    /// Gives a dead job up for good; false if it isn't dead: what still runs or waits may be a notice's clock or a
+    /// deployment's watcher.
     pub async fn drop_job(&self, id: &str) -> Result<bool, StoreError> {
         let sql = sql!(
             "UPDATE job SET state = 'dropped', finished_ms = $2
-             WHERE id = $1 AND state IN ('dead', 'queued') RETURNING id"
+             WHERE id = $1 AND state = 'dead' RETURNING id"
         );
         let dropped = !self
             .change(sql, vec![id.into(), self.now_ms().into()])

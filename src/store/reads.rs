@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::sql::{AnyRow, json, signed, sql};
-use super::{StateRow, Store, StoreError, Texts};
+use super::{StateRow, Store, StoreError, StreamVersion, Texts};
 use domain::digest::Digest;
 use domain::log_entry::{Head, Sealed};
 
@@ -57,6 +57,14 @@ impl Store {
         })
     }
 
+    /// The position of the last entry, whatever the head says.
+    pub async fn last_position(&self) -> Result<u64, StoreError> {
+        let rows = self
+            .read(sql!("SELECT COALESCE(max(position), 0) FROM log"), vec![])
+            .await?;
+        Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
+    }
+
     /// The state row of one stream.
     pub async fn stream(&self, stream: &str) -> Result<Option<StateRow>, StoreError> {
         Ok(self.streams(&[stream]).await?.pop())
@@ -103,14 +111,14 @@ impl Store {
         Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
     }
 
-    /// The largest `n` of the streams named `prefix` and a number, such as 7 for `release/HOTFIX-7`; 0 if
-    /// there is none.
+    /// The largest `n` of the streams named `prefix` and a number of at most six digits, such as 7 for
+    /// `release/HOTFIX-7`; 0 if there is none.
     pub async fn highest_key_number(&self, prefix: &str) -> Result<u64, StoreError> {
         let sql = super::sql::Sql {
             sqlite: "SELECT COALESCE(max(CAST(substr(stream, $3) AS INTEGER)), 0) FROM stream
                  WHERE stream >= $1 AND stream < $2 AND version > 0
-                     AND substr(stream, $3) NOT GLOB '*[^0-9]*' AND length(substr(stream, $3)) BETWEEN 1 AND 15",
-            postgres: "SELECT COALESCE(max(CASE WHEN substr(stream, $3::int) ~ '^[0-9]{1,15}$'
+                     AND substr(stream, $3) NOT GLOB '*[^0-9]*' AND length(substr(stream, $3)) BETWEEN 1 AND 6",
+            postgres: "SELECT COALESCE(max(CASE WHEN substr(stream, $3::int) ~ '^[0-9]{1,6}$'
                      THEN substr(stream, $3::int)::bigint END), 0) FROM stream
                  WHERE stream >= $1 AND stream < $2 AND version > 0",
         };
@@ -118,6 +126,21 @@ impl Store {
         let params = vec![prefix.into(), prefix_end(prefix).into(), digits_from.into()];
         let rows = self.read(sql, params).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
+    }
+
+    /// The streams that the log names, below `prefix`, each with the version of its last entry.
+    pub async fn logged_streams(&self, prefix: &str) -> Result<Vec<StreamVersion>, StoreError> {
+        let sql = sql!(
+            "SELECT stream, max(version) FROM log WHERE stream >= $1 AND stream < $2 AND version > 0
+             GROUP BY stream ORDER BY stream"
+        );
+        let rows = self.read(sql, vec![prefix.into(), prefix_end(prefix).into()]).await?;
+        decoded(&rows, |row| {
+            Ok(StreamVersion {
+                stream: row.text(0)?,
+                version: row.count(1)?,
+            })
+        })
     }
 
     /// Entries from a position on, in the order of the log.

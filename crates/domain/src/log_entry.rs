@@ -207,6 +207,8 @@ pub enum BreakKind {
     Truncated,
     /// The chain's end is not the recorded head.
     HeadDiffers,
+    /// Entries stand after the recorded head: they were added beside every commit.
+    BeyondHead,
 }
 
 impl fmt::Display for BreakKind {
@@ -224,6 +226,7 @@ impl fmt::Display for BreakKind {
             Self::StreamGap => "stream gap: its stream's versions don't follow each other",
             Self::Truncated => "truncated: the chain ends before its recorded head",
             Self::HeadDiffers => "head differs: the chain's end is not the recorded head",
+            Self::BeyondHead => "added: it stands after the recorded head",
         })
     }
 }

@@ -355,13 +355,17 @@ pub async fn operators_list_retry_and_drop(db: Database) {
     assert!(store.retry_job("a").await.unwrap());
     assert!(!store.retry_job("c").await.unwrap());
     assert!(store.drop_job("b").await.unwrap());
-    assert!(store.drop_job("c").await.unwrap());
-    let retried = claim(&store, 9, i64::MAX / 2).await;
-    assert_eq!(retried.len(), 1);
+    assert!(
+        !store.drop_job("c").await.unwrap(),
+        "what waits may be a notice's clock"
+    );
+    let mut retried = claim(&store, 9, i64::MAX / 2).await;
+    assert_eq!(retried.len(), 2);
+    retried.retain(|job| job.id == "a");
     // With all its attempts.
     assert_eq!((retried[0].attempt, retried[0].forgiven), (2, 1));
     assert!(!store.drop_job("a").await.unwrap());
-    assert_eq!(listed(of(&["dropped"], None)).await, ["b dropped gone", "c dropped "]);
+    assert_eq!(listed(of(&["dropped"], None)).await, ["b dropped gone"]);
 }
 
 pub async fn lanes_are_counted_and_claimed_apart(db: Database) {

@@ -6,7 +6,7 @@ use crate::event::SignOff;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{Millis, PersonId};
 use crate::people::PersonFacts;
-use crate::policy::{CLICK_FACTS_MAX_AGE_MS, Policy, TechLeadMode};
+use crate::policy::{CLICK_FACTS_MAX_AGE_MS, FACTS_MAX_AGE_MS, Policy, TechLeadMode};
 use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Kind, Rule};
@@ -46,6 +46,24 @@ pub fn expires_ms(sign_off: &SignOff, release: &Release, policy: &Policy) -> Mil
         None => sign_off.signed_ms + policy.emergency_sign_off_ms,
         Some(plan) => (sign_off.signed_ms + policy.planned_sign_off_max_ms).min(plan.start_ms + plan.length_ms),
     }
+}
+
+/// Until when what was judged of the sign-offs at `now_ms` holds: the first of them to expire, and the first fact on which
+/// they rest to grow old. A start that commits later rests on nothing.
+pub fn holds_until_ms(case: &Case, policy: &Policy, now_ms: Millis) -> Option<Millis> {
+    let release = case.release.as_ref()?;
+    let expiries = release
+        .sign_offs
+        .values()
+        .map(|sign_off| expires_ms(sign_off, release, policy));
+    let facts = release
+        .sign_offs
+        .values()
+        .filter_map(|sign_off| case.people.facts.get(&sign_off.person));
+    let ages = facts
+        .filter(|facts| facts.is_fresh(now_ms))
+        .map(|facts| facts.observed_ms + FACTS_MAX_AGE_MS);
+    expiries.chain(ages).min()
 }
 
 /// The end of a planned release's slot: no sign-off counts from then on.
