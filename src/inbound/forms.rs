@@ -272,7 +272,7 @@ impl Inbound {
 
 fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>) -> Proposal {
     Proposal {
-        edits: fields.edits.and_then(|edits| edits.view),
+        edits: fields.edits.map(|edits| edits.changes),
         kind: fields.kind,
         version: fields.version,
         start_ms: fields.start_ms,

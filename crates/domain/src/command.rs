@@ -177,8 +177,11 @@ pub struct SourceSeen {
 /// A plan as a person filled it in (rule `plan.complete`).
 #[derive(Debug, Clone)]
 pub struct Proposal {
-    /// The view of the release whose plan this changes, as its form showed it; nothing for a new release.
-    pub edits: Option<String>,
+    /// Which plan of an existing release this changes (its [`Release::plan_changes`] when the form was opened); nothing for a
+    /// new release.
+    ///
+    /// [`Release::plan_changes`]: crate::release::Release::plan_changes
+    pub edits: Option<u32>,
     /// Major or minor.
     pub kind: Kind,
     /// Which version.

@@ -327,6 +327,8 @@ pub struct Release {
     pub tickets: BTreeSet<ReleaseKey>,
     /// The plan of a planned release.
     pub plan: Option<Plan>,
+    /// How often the plan was changed: what a form that edits it must have shown.
+    pub plan_changes: u32,
     /// The justification of a hotfix.
     pub justification: Option<Digest>,
     /// When it was proposed.
@@ -444,6 +446,7 @@ impl Release {
             authors: authors.clone(),
             tickets: tickets.clone(),
             plan: None,
+            plan_changes: 0,
             justification: None,
             proposed_ms,
             status: Status::Drafted,

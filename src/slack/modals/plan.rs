@@ -1,7 +1,6 @@
 //! The plan of a release (rule `plan.complete`): new, or edited with its present values.
 
 use crate::slack::blocks::{context, section};
-use crate::slack::buttons::ButtonValue;
 use crate::slack::gates::rule_ref;
 use crate::slack::modals::inputs::{Input, commit, form};
 use crate::slack::modals::read::{ReadError, Reader};
@@ -11,14 +10,25 @@ use crate::slack::view::View;
 use domain::ids::{CommitSha, MINUTE_MS, Millis, ReleaseKey, ServiceName, Version};
 use domain::release::Migration;
 use domain::rule::{Kind, Rule};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// Which plan a form edits; travels in its metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditedPlan {
+    /// Of which release.
+    pub release: ReleaseKey,
+    /// Its [`domain::release::Release::plan_changes`] when the form was opened.
+    pub changes: u32,
+}
 
 /// What stands in the form when it opens.
 #[derive(Debug, Clone, Default)]
 pub struct PlanPrefill {
-    /// The release that is edited; a new one without it.
-    pub edits: Option<ButtonValue>,
+    /// The plan that is edited; a new one without it.
+    pub edits: Option<EditedPlan>,
     /// The key.
     pub key: Option<ReleaseKey>,
     /// What is released.
@@ -81,7 +91,10 @@ impl PlanPrefill {
         };
         let plan = release.plan.as_ref();
         Self {
-            edits: Some(ButtonValue::on(release)),
+            edits: Some(EditedPlan {
+                release: release.key.clone(),
+                changes: release.plan_changes,
+            }),
             key: Some(release.key.clone()),
             service: Some(release.service.clone()),
             version: Some(release.version.clone()),
@@ -118,8 +131,8 @@ impl PlanPrefill {
 /// A plan as it was filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanFields {
-    /// What was edited and in which view; nothing for a new release.
-    pub edits: Option<ButtonValue>,
+    /// What was edited; nothing for a new release.
+    pub edits: Option<EditedPlan>,
     /// The key.
     pub key: ReleaseKey,
     /// What is released; the release's own service when it is edited.
@@ -166,7 +179,12 @@ const MIGRATIONS: [(&str, &str); 4] = [
 
 /// The form.
 pub fn plan(prefill: &PlanPrefill, services: &[ServiceChoice]) -> Value {
-    let metadata = prefill.edits.as_ref().map(ButtonValue::to_json).unwrap_or_default();
+    // A key and a number always have a JSON form.
+    let metadata = prefill
+        .edits
+        .as_ref()
+        .map(|edits| serde_json::to_string(edits).unwrap_or_default());
+    let metadata = metadata.unwrap_or_default();
     let mut blocks = head(prefill, services);
     blocks.extend([
         Input::line(
@@ -260,7 +278,7 @@ fn head(prefill: &PlanPrefill, services: &[ServiceChoice]) -> Vec<Value> {
 pub fn read_plan(form: &FormView, services: &[ServiceChoice]) -> Result<PlanFields, ReadError> {
     let edits = match form.private_metadata.as_str() {
         "" => None,
-        json => Some(ButtonValue::parse(json).map_err(|_| ReadError::Unreadable)?),
+        json => Some(serde_json::from_str::<EditedPlan>(json).map_err(|_| ReadError::Unreadable)?),
     };
     let mut reader = Reader::new(form);
     let (key, service) = match &edits {

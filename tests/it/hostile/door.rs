@@ -153,6 +153,14 @@ impl Door {
         assert_eq!(&self.still().await, before, "something moved");
     }
 
+    /// Asserts that nothing moved since but the saved replies to what was asked.
+    pub async fn answers_only(&self, before: &Still) {
+        let mut now = self.still().await;
+        assert!(now.requests >= before.requests);
+        now.requests = before.requests;
+        assert_eq!(&now, before, "something moved");
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.bot.running().address)
     }

@@ -1,6 +1,6 @@
 //! Who is refused: signed by Slack, of our workspace, and still nobody who may sign. And who could, a minute ago.
 
-use super::door::{COMMANDS, Door, KEY};
+use super::door::{COMMANDS, Door, INTERACTIONS, KEY, form};
 use crate::support::bot::{DEV, MIA, PRIYA, QUINN};
 use crate::support::database::Engine;
 use playground::{Fault, User};
@@ -66,7 +66,7 @@ pub async fn whoever_is_no_active_human_member_is_told_why_and_decides_nothing(e
     foreign["user"]["team_id"] = json!("T0OTHER");
     let answer = door.asks(&foreign).await;
     assert!(answer.contains("another one"), "{answer}");
-    door.stands(&before).await;
+    door.answers_only(&before).await;
     door.finish().await;
 }
 
@@ -123,7 +123,7 @@ pub async fn while_slack_does_not_say_who_somebody_is_nothing_is_recorded(engine
         );
         door.bot.slack.clear_faults();
     }
-    door.stands(&before).await;
+    door.answers_only(&before).await;
     // The question that hung has to end first.
     door.bot
         .wait("Slack's word", async || {
@@ -131,6 +131,15 @@ pub async fn while_slack_does_not_say_who_somebody_is_nothing_is_recorded(engine
             (!answer.contains("did not say in time")).then_some(())
         })
         .await;
+    // The same bytes were answered: now that Slack would say, they still decide nothing.
+    door.bot.slack.advance(PAST_FACTS_MS).unwrap();
+    door.quiet().await;
+    door.bot.slack.fault("users.info", Fault::Unavailable, 1_000);
+    let click = door.signed(INTERACTIONS, form(&door.click(PRIYA)));
+    assert_eq!(door.send(&click).await.0, 200);
+    door.bot.slack.clear_faults();
+    assert_eq!(door.send(&click).await.0, 200);
+    assert_eq!(door.sign_offs().await, 0, "what was answered once is answered for good");
     door.finish().await;
 }
 

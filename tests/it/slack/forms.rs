@@ -162,14 +162,14 @@ fn an_edit_carries_ids_only_and_keeps_what_it_edits() {
     );
     let form = modals::plan(&prefill, &services());
     let metadata = form["private_metadata"].as_str().unwrap();
-    assert_eq!(metadata, "{\"release\":\"REL-789\",\"view\":\"1.0\"}");
+    assert_eq!(metadata, "{\"release\":\"REL-789\",\"changes\":0}");
     let mut values = plan_values();
     values["key"] = text("REL-1");
     values["service"] = option("ledger");
     let plan = read_plan(&filled(metadata, &values), &services()).unwrap();
     assert_eq!(
-        (plan.key.as_str(), plan.service, plan.edits.unwrap().view.as_deref()),
-        ("REL-789", None, Some("1.0"))
+        (plan.key.as_str(), plan.service, plan.edits.unwrap().changes),
+        ("REL-789", None, 0)
     );
     assert_eq!(
         read_plan(&filled("{\"release\":\"<!channel>\"}", &values), &services()),

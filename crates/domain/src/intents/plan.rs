@@ -8,7 +8,7 @@ use crate::fingerprint::{Field, Fingerprint};
 use crate::ids::ReleaseKey;
 use crate::intents::{deployment, source};
 use crate::refusal::{Cause, Refusal};
-use crate::release::{Plan, revision_of};
+use crate::release::Plan;
 use crate::role::Role;
 use crate::rule::Rule;
 use crate::rules::plan;
@@ -67,9 +67,9 @@ pub(crate) fn propose_or_edit(
         }
         // Planning anew what exists, or over what somebody else has changed since the form was opened, would undo it unseen.
         Some(release) => {
-            match &proposal.edits {
+            match proposal.edits {
                 None => return Err(Refusal::new(Rule::PlanComplete, Cause::KeyTaken)),
-                Some(view) if revision_of(view) != revision_of(&release.view()) => {
+                Some(changes) if changes != release.plan_changes => {
                     return Err(Refusal::new(Rule::PlanComplete, Cause::StaleView));
                 }
                 Some(_) => {}

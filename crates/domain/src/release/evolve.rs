@@ -36,6 +36,7 @@ impl Release {
                 self.kind = *kind;
                 self.version = version.clone();
                 self.plan = Some(plan.clone());
+                self.plan_changes += 1;
                 self.tickets.clone_from(tickets);
                 self.authors.clone_from(authors);
                 self.begin_revision();

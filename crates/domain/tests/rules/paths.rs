@@ -668,7 +668,7 @@ fn a_plan_is_not_changed_by_who_has_not_seen_it() {
         .does(domain::command::Intent::Plan(Box::new(new)))
         .then_refused("plan.complete", "key_taken");
     let mut late = crate::support::proposal();
-    late.edits = Some(s.release().view());
+    late.edits = Some(s.release().plan_changes);
     let mut first = crate::support::proposal();
     first.scope = crate::support::text("Refunds and invoices");
     s.by("rita").plans(first);

@@ -489,7 +489,7 @@ impl<'s> By<'s> {
 
     /// Sends the form for a new release, or for the current plan of the one that exists.
     pub fn plans(self, mut proposal: Proposal) -> &'s mut Scenario {
-        proposal.edits = self.scenario.case.release.as_ref().map(Release::view);
+        proposal.edits = self.scenario.case.release.as_ref().map(|release| release.plan_changes);
         self.does(Intent::Plan(Box::new(proposal)))
     }
 
