@@ -113,6 +113,12 @@ CREATE TABLE message (
 CREATE INDEX message_subject ON message (subject);
 CREATE UNIQUE INDEX message_ts ON message (channel, ts) WHERE ts <> '';
 
+-- When the next message may go to a channel: one pace for all replicas.
+CREATE TABLE channel_turn (
+    channel TEXT   NOT NULL PRIMARY KEY,
+    next_ms BIGINT NOT NULL
+);
+
 CREATE TABLE person (
     id         TEXT COLLATE "C"   NOT NULL PRIMARY KEY,
     team       TEXT COLLATE "C"   NOT NULL,

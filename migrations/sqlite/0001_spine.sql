@@ -110,6 +110,12 @@ CREATE TABLE message (
 CREATE INDEX message_subject ON message (subject);
 CREATE UNIQUE INDEX message_ts ON message (channel, ts) WHERE ts <> '';
 
+-- When the next message may go to a channel: one pace for all replicas.
+CREATE TABLE channel_turn (
+    channel TEXT   NOT NULL PRIMARY KEY,
+    next_ms BIGINT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE person (
     id         TEXT   NOT NULL PRIMARY KEY,
     team       TEXT   NOT NULL,

@@ -20,6 +20,7 @@ use domain::ids::{PersonId, ReleaseKey};
 use domain::job::MessageId;
 use domain::release::AttemptNumber;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A message that Slack took but doesn't have is posted again after this time.
 const LOST_AFTER_MS: i64 = 30_000;
@@ -161,6 +162,12 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
             reason: "waiting for the channel's turn".to_owned(),
         });
     }
+    if let Err(after_ms) = shared_turn(desk, &place.channel, queues_up).await? {
+        return Ok(Ran::NotYet {
+            after_ms,
+            reason: "waiting for the channel's turn".to_owned(),
+        });
+    }
     let seen_ms = seen.map_or(0, |row| row.attempted_ms);
     let subject = id.release().as_str();
     let attempt = store
@@ -193,6 +200,18 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
         desk.outside.slack.delete(&sent.channel, &sent.ts).await?;
     }
     posted(desk, id).await
+}
+
+/// Waits for the channel's turn among all replicas; else says how many milliseconds to do other things.
+async fn shared_turn(desk: &Desk<'_>, channel: &str, queues_up: bool) -> Result<Result<(), i64>, Trouble> {
+    let gap_ms = i64::try_from(desk.outside.slack.gap().as_millis()).unwrap_or(i64::MAX);
+    let wait_max_ms = if queues_up { 20 * gap_ms } else { gap_ms };
+    let store = &desk.handler.store;
+    let Some(wait_ms) = store.take_turn(channel, desk.now_ms(), gap_ms, wait_max_ms).await? else {
+        return Ok(Err(gap_ms));
+    };
+    tokio::time::sleep(Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default())).await;
+    Ok(Ok(()))
 }
 
 /// In #releases, looks for a message whose posting ended in the unknown. We read no other channel.

@@ -154,6 +154,11 @@ impl SlackClient {
         self.inner.pacing.next_turn(channel, self.inner.limits.gap).await
     }
 
+    /// Between two messages to one channel.
+    pub fn gap(&self) -> Duration {
+        self.inner.limits.gap
+    }
+
     /// Posts a message (`chat.postMessage`), at most one per second and channel; waits for its turn.
     ///
     /// # Errors

@@ -5,6 +5,9 @@ use super::reads::decoded;
 use super::sql::{AnyRow, signed, sql};
 use super::{MessageRow, MessageState, Store, StoreError};
 
+/// No queue of replicas for a channel gets longer than this.
+const TURN_AHEAD_MAX_MS: i64 = 60_000;
+
 /// Whether this caller may post now, and the message as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostAttempt {
@@ -90,6 +93,33 @@ impl Store {
             .await?
             .ok_or_else(|| Failure::broken("a message has vanished"))?;
         Ok(PostAttempt { message, begun: false })
+    }
+
+    /// Takes the next turn to post to a channel, `gap_ms` after the one before it, whichever replica had that, and returns how
+    /// many milliseconds to wait for it. None, and nothing is taken, if that were more than `wait_max_ms`.
+    pub async fn take_turn(
+        &self,
+        channel: &str,
+        now_ms: i64,
+        gap_ms: i64,
+        wait_max_ms: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        // A turn far ahead is one of a clock that was set back since.
+        let sql = sql!(
+            "INSERT INTO channel_turn (channel, next_ms) VALUES ($1, $2 + $3)
+             ON CONFLICT (channel) DO UPDATE SET next_ms = $3 +
+                 CASE WHEN channel_turn.next_ms BETWEEN $2 AND $2 + $4 THEN channel_turn.next_ms ELSE $2 END
+                 WHERE channel_turn.next_ms <= $2 + $4 OR channel_turn.next_ms > $2 + $5
+             RETURNING next_ms - $3 - $2"
+        );
+        let params = vec![
+            channel.into(),
+            now_ms.into(),
+            gap_ms.into(),
+            wait_max_ms.into(),
+            TURN_AHEAD_MAX_MS.into(),
+        ];
+        Ok(decoded(&self.change(sql, params).await?, |row| row.int(0))?.pop())
     }
 
     /// Records where the message stands and what is rendered in it. False if it already stands elsewhere:

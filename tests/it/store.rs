@@ -85,6 +85,8 @@ contract! {
     }
     messages {
         of_two_attempts_to_post_one_begins
+        replicas_share_the_turns_of_a_channel
+        what_slack_lost_is_forgotten_once
         a_message_is_posted_once
         a_rendering_replaces_only_what_it_saw
     }

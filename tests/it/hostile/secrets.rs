@@ -98,6 +98,7 @@ async fn stored(bot: &TestBot) -> Vec<(String, Vec<u8>)> {
             "message",
             "person",
             "heartbeat",
+            "channel_turn",
         ] {
             let rows = raw.texts(&format!("SELECT row_to_json(t)::text FROM {table} t")).await;
             all.push((format!("the table {table}"), rows.join("\n").into_bytes()));

@@ -57,3 +57,61 @@ pub async fn a_rendering_replaces_only_what_it_saw(db: Database) {
     assert!(!store.record_rendered("card/REL-1", 3, 4, "d4").await.unwrap());
     assert_eq!(store.message("card/REL-1").await.unwrap().unwrap().rendered, "d5");
 }
+
+pub async fn replicas_share_the_turns_of_a_channel(db: Database) {
+    let store = db.open().await;
+    let turn = |channel: &'static str, now_ms| store.take_turn(channel, now_ms, 1_000, 2_000);
+    let (a, b) = tokio::join!(turn("C1", NOW), turn("C1", NOW));
+    let mut waits = [a.unwrap().unwrap(), b.unwrap().unwrap()];
+    waits.sort_unstable();
+    assert_eq!(waits, [0, 1_000]);
+    assert_eq!(turn("C1", NOW + 100).await.unwrap(), Some(1_900));
+    assert_eq!(
+        turn("C1", NOW + 100).await.unwrap(),
+        None,
+        "too long a queue is left alone"
+    );
+    assert_eq!(
+        turn("C1", NOW + 1_000).await.unwrap(),
+        Some(2_000),
+        "and nothing of it was taken"
+    );
+    assert_eq!(turn("C2", NOW).await.unwrap(), Some(0), "each channel has its own");
+    assert_eq!(turn("C1", NOW + 90_000).await.unwrap(), Some(0), "old turns are over");
+    // A clock that was ahead and came back holds nobody up.
+    assert_eq!(turn("C1", NOW).await.unwrap(), Some(0));
+}
+
+pub async fn what_slack_lost_is_forgotten_once(db: Database) {
+    let store = db.open().await;
+    store.begin_post("notice/REL-1/1", "REL-1", "C1", 0, NOW).await.unwrap();
+    assert!(!store.forget_posted("notice/REL-1/1", "1.1").await.unwrap());
+    store
+        .record_posted("notice/REL-1/1", "C1", "1.1", 1, "d")
+        .await
+        .unwrap();
+    assert!(!store.forget_posted("notice/REL-1/1", "2.2").await.unwrap());
+    assert!(store.forget_posted("notice/REL-1/1", "1.1").await.unwrap());
+    assert!(!store.forget_posted("notice/REL-1/1", "1.1").await.unwrap());
+    let lost = store.message("notice/REL-1/1").await.unwrap().unwrap();
+    assert_eq!(
+        (lost.state, lost.ts.as_str(), lost.attempted_ms),
+        (MessageState::Posting, "", NOW)
+    );
+    assert!(
+        store
+            .begin_post("notice/REL-1/1", "REL-1", "C1", NOW, NOW + 1)
+            .await
+            .unwrap()
+            .begun
+    );
+    store
+        .record_posted("notice/REL-1/1", "C1", "3.3", 1, "d")
+        .await
+        .unwrap();
+    store.record_verified("notice/REL-1/1").await.unwrap();
+    assert!(
+        !store.forget_posted("notice/REL-1/1", "3.3").await.unwrap(),
+        "it was read back"
+    );
+}

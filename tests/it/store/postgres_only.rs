@@ -343,3 +343,32 @@ fn a_server_that_became_read_only_is_unavailable_until_it_is_not() {
         ));
     });
 }
+
+/// A card is refreshed by one waiting job. A worker that took it while a commit is under way that counts on it would render
+/// the state from before.
+#[test]
+fn a_waiting_job_that_a_commit_counts_on_is_not_taken_before_it() {
+    run(Engine::Postgres, async |db| {
+        let (store, worker) = (db.open().await, db.open().await);
+        queue(&store, vec![coalescing("a", "card")]).await;
+        let mut holder = db.connect().await;
+        holder.execute("BEGIN").await.unwrap();
+        holder.execute("SELECT 1 FROM head FOR UPDATE").await.unwrap();
+        let under_way = tokio::spawn({
+            let store = store.clone();
+            let counts_on_it = Commit {
+                jobs: vec![coalescing("b", "card")],
+                ..change("release/REL-1", 0)
+            };
+            async move { commit(&store, counts_on_it).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(
+            claim_ids(&worker, 9, NOW).await.is_empty(),
+            "it would see the state from before"
+        );
+        holder.execute("ROLLBACK").await.unwrap();
+        assert!(is_committed(&under_way.await.unwrap().unwrap()));
+        assert_eq!(claim_ids(&worker, 9, NOW).await, ["a"]);
+    });
+}
