@@ -43,7 +43,7 @@ struct Schedule {
 
 fn schedule(job: &Job) -> Schedule {
     match job {
-        // While a notice's clock runs, nobody waits longer than 30 s for the next try; it is tried for a week.
+        // While a notice's clock runs, nobody waits longer than 30 s for the next try; all of them are tried for a week.
         job if all_teams_wait_for(job) => Schedule {
             attempts_max: 20_000,
             first_ms: 1_000,
@@ -68,13 +68,13 @@ fn schedule(job: &Job) -> Schedule {
     }
 }
 
-/// What `emergency.notice` promises to all teams: it is tried even after a no of Slack that only a person can mend (the bot is
+/// What is promised to all teams in #releases: it is tried even after a no of Slack that only a person can mend (the bot is
 /// invited, the channel unarchived, the token renewed), because it has to stand there the moment that this is done.
 pub(super) fn all_teams_wait_for(job: &Job) -> bool {
     matches!(
         job,
         Job::PostMessage {
-            message: MessageId::Notice { .. } | MessageId::Breach { .. }
+            message: MessageId::Notice { .. } | MessageId::Breach { .. } | MessageId::Outcome { .. }
         }
     )
 }

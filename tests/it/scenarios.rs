@@ -3,6 +3,7 @@
 
 mod hotfix;
 mod planned;
+mod releases_channel;
 
 macro_rules! on_both_databases {
     ($($file:ident { $($name:ident)* })*) => {
@@ -37,5 +38,9 @@ on_both_databases! {
         the_notice_ladder_with_slack_down_ends_in_a_recorded_breach
         the_notice_is_posted_late_but_in_time_after_an_outage
         a_bot_that_is_down_records_the_breach_when_it_is_back
+    }
+    releases_channel {
+        a_bot_that_is_invited_late_posts_the_notice_by_itself
+        a_notice_that_slack_took_and_lost_is_posted_again
     }
 }

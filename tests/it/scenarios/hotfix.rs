@@ -4,7 +4,7 @@ use crate::support::bot::{CLEO, RELEASES, THEO, TINA, TestBot};
 use crate::support::database::Engine;
 use playground::Fault;
 
-const MINUTE_MS: u64 = 60_000;
+pub const MINUTE_MS: u64 = 60_000;
 
 pub async fn one_click_of_the_cto_deploys_when_the_tech_lead_has_signed(engine: Engine) {
     let bot = TestBot::start(engine).await;
@@ -58,7 +58,7 @@ pub async fn an_unanswered_tech_lead_is_waited_for_fifteen_minutes(engine: Engin
     bot.finish().await;
 }
 
-async fn hotfix_under_way(bot: &TestBot) {
+pub async fn hotfix_under_way(bot: &TestBot) {
     bot.asks_for_hotfix(THEO, "v1.4.1").await;
     bot.becomes("HOTFIX-1", "asking").await;
     bot.types(TINA, "approve HOTFIX-1").await;
@@ -107,7 +107,7 @@ pub async fn the_notice_ladder_with_slack_down_ends_in_a_recorded_breach(engine:
 }
 
 /// No mail server is configured here: a mail job says so and waits for a person. Without one, the notice came before the step.
-async fn drop_dead_mail(bot: &TestBot) {
+pub async fn drop_dead_mail(bot: &TestBot) {
     bot.quiet().await;
     let store = &bot.running().handler.store;
     for job in store.dead_jobs(None).await.unwrap() {

@@ -322,7 +322,12 @@ impl TestBot {
         assert_eq!(complaints, json!({}), "the hotfix");
     }
 
-    async fn open_jobs(&self) -> Vec<JobRow> {
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.running().address);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
+    pub async fn open_jobs(&self) -> Vec<JobRow> {
         let filter = JobFilter {
             limit: 1_000,
             ..JobFilter::default()
