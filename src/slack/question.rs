@@ -8,7 +8,7 @@ use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::cards::{migration, skipped, tickets, version};
 use crate::slack::gates::{self, Words, rule_ref};
 use crate::slack::markup::{foreign_line, quoted};
-use crate::slack::state::{capital, deputy};
+use crate::slack::state::{capital, deputy, if_held};
 use crate::slack::time::span;
 use crate::slack::unchecked;
 use crate::slack::view::View;
@@ -317,22 +317,15 @@ fn click(view: &View<'_>, role: Role) -> Click {
             label: approve(),
         },
         several => {
-            // Nothing looks again when another deployment ends: only the last answer, or the end of a wait, starts it.
-            let is_held = several.iter().any(|gate| gate.rule == Rule::DeployExclusive);
-            let held = if is_held {
-                format!(
-                    " If that still holds it when the last answer is there, a deployment engineer has to start it afterwards, with `/release deploy {}`.",
-                    view.release.key
-                )
-            } else {
+            let others = several.iter().filter(|gate| gate.rule != Rule::DeployExclusive);
+            let what: Vec<String> = others.map(|gate| gates::sentence(gate, &words(view))).collect();
+            let settled = if what.is_empty() {
                 String::new()
+            } else {
+                format!(" It does not start before this is settled: {}.", what.join("; "))
             };
-            let what: Vec<String> = several.iter().map(|gate| gates::sentence(gate, &words(view))).collect();
             Click {
-                sentence: format!(
-                    "Your click approves it{accepts}. It does not start before this is settled: {}.{held}",
-                    what.join("; ")
-                ),
+                sentence: format!("Your click approves it{accepts}.{settled}{}", if_held(view)),
                 label: approve(),
             }
         }

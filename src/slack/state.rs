@@ -92,10 +92,41 @@ fn asking(view: &View<'_>) -> String {
         lines.push(format!("Waiting: {}.", joined(&other, "and")));
     }
     lines.push(match &release.plan {
-        Some(plan) => format!("If it isn't signed by {}, it does not start.", view.when(plan.start_ms + plan.length_ms)),
-        None => "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.".to_owned(),
+        Some(plan) => format!(
+            "If it isn't signed by {}, it does not start.",
+            view.when(plan.start_ms + plan.length_ms)
+        ),
+        None => starts_by_itself(view),
     });
     lines.join("\n")
+}
+
+/// What the last sign-off of a hotfix does. When it is the last one, it deploys at once, and that is said.
+fn starts_by_itself(view: &View<'_>) -> String {
+    let holding = view.holding();
+    let waits_for_cto = holding.iter().any(|gate| gate.rule == Rule::SignoffCto);
+    match (waits_for_cto, holding.len()) {
+        (true, 1) => "Nothing starts without the CTO's sign-off; with it, it is deployed at once.".to_owned(),
+        (true, _) => {
+            format!(
+                "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.{}",
+                if_held(view)
+            )
+        }
+        (false, _) => format!("It starts by itself as soon as nothing is missing.{}", if_held(view)),
+    }
+}
+
+/// Nothing looks again when another deployment ends: only the last answer, or the end of a wait, starts a hotfix.
+pub fn if_held(view: &View<'_>) -> String {
+    match view.gate(Rule::DeployExclusive).filter(|gate| gate.holds_start()) {
+        Some(gate) => format!(
+            " But {}; if that is still so when the last answer is there, a deployment engineer has to start it afterwards, with `/release deploy {}`.",
+            gates::sentence(gate, &words(view)),
+            view.release.key
+        ),
+        None => String::new(),
+    }
 }
 
 fn waits_for(gate: &Gate, view: &View<'_>) -> String {

@@ -329,7 +329,7 @@ pub const FILE_WARNINGS: &[((&str, &str), &str)] = &[
      "services.pay.channel (line 22): it is the releases channel as well: cards and announcements mix
     Give the service a channel of its own."),
     ((r#"time_zone = "Europe/Berlin""#, ""),
-     r#"services.pay.time_zone: it is missing: peak hours and windows are judged in UTC
+     r#"services.pay.time_zone: it is missing: times are shown and due dates counted in UTC
     Name an IANA time zone, such as "Europe/Berlin"."#),
     ((r#""/srv/pay.sh""#, r#""./pay.sh""#),
      "services.pay.environments.production.program (line 26): it is not an absolute path, and no working_directory is set: it is taken from /etc/countersign

@@ -113,10 +113,21 @@ fn an_approved_hotfix_does_not_claim_to_start_by_itself() {
     holds(
         &held,
         &[
-            "REL-780 holds production of payments (deploying, or its outcome is not settled)",
+            "But REL-780 holds production of payments (deploying, or its outcome is not settled)",
             "`/release status REL-780` says which",
             "a deployment engineer has to start it afterwards",
         ],
+    );
+}
+
+#[test]
+fn a_card_that_waits_for_no_cto_any_more_does_not_ask_for_one() {
+    let signed = cards::card(&hotfix().asked().signed(Role::Cto, "cleo").view());
+    holds(&signed, &["It starts by itself as soon as nothing is missing."]);
+    lacks(&signed, &["Nothing starts without the CTO"]);
+    holds(
+        &cards::card(&held(hotfix().asked()).view()),
+        &["But REL-780 holds production", "/release deploy HOTFIX-3"],
     );
 }
 
@@ -309,7 +320,15 @@ fn without_the_tech_lead_it_goes_as_the_mode_says() {
         } else {
             "WAITING FOR 2 SIGN-OFFS"
         };
-        holds(&cards::card(&sample.view()), &[open]);
+        let card = cards::card(&sample.view());
+        holds(&card, &[open]);
+        let at_once = "with it, it is deployed at once";
+        assert_eq!(
+            all(&card).contains(at_once),
+            open == "WAITING FOR 1 SIGN-OFF",
+            "{}",
+            all(&card)
+        );
     }
     // Owed and not holding: after a failed attempt the tech lead's word starts nothing.
     let failed = hotfix().asked().at(NOW + 16 * MINUTE_MS).signed(Role::Cto, "cleo");
