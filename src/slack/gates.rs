@@ -88,8 +88,12 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
             } else {
                 ""
             };
+            let stands_in = release.sign_offs.get(&Role::Cto).is_some_and(|sign_off| {
+                gate.rule == Rule::SignoffCto && sign_off.as_deputy && sign_off.person == *signer
+            });
+            let deputy = if stands_in { " as deputy" } else { "" };
             format!(
-                "{} signed {}, counts until {}{flag}",
+                "{} signed{deputy} {}, counts until {}{flag}",
                 person(signer),
                 when(*at_ms),
                 when(*until_ms)

@@ -10,51 +10,51 @@ pub struct Unchecked {
     pub thing: &'static str,
     /// Its rules in the rulebook.
     pub rules: &'static [&'static str],
-    /// Whether a hotfix's list of what is skipped names it.
-    pub skipped_by_hotfix: bool,
+    /// Whether a hotfix does without: it is on the list of what is skipped, or has no meaning there.
+    pub planned_only: bool,
 }
 
 const fn item(thing: &'static str, rules: &'static [&'static str]) -> Unchecked {
     Unchecked {
         thing,
         rules,
-        skipped_by_hotfix: false,
+        planned_only: false,
     }
 }
 
-const fn skipped(thing: &'static str, rules: &'static [&'static str]) -> Unchecked {
+const fn planned_only(thing: &'static str, rules: &'static [&'static str]) -> Unchecked {
     Unchecked {
         thing,
         rules,
-        skipped_by_hotfix: true,
+        planned_only: true,
     }
 }
 
 /// Every such thing. A rule that gets its gate leaves this list.
 pub const UNCHECKED: &[Unchecked] = &[
-    skipped("24 h notice", &["notice.24h"]),
-    item("stakeholders' notice", &["notice.user-facing"]),
-    skipped(
+    planned_only("24 h notice", &["notice.24h"]),
+    planned_only("stakeholders' notice", &["notice.user-facing"]),
+    planned_only(
         "peak hours, windows and freezes",
         &["schedule.peak", "schedule.window", "schedule.freeze"],
     ),
     item("conflicting work", &["risk.no-conflict"]),
-    skipped("staging", &["stage.staging"]),
-    skipped("integration tests", &["stage.integration"]),
-    skipped("stakeholders' acceptance", &["stage.acceptance"]),
+    planned_only("staging", &["stage.staging"]),
+    planned_only("integration tests", &["stage.integration"]),
+    planned_only("stakeholders' acceptance", &["stage.acceptance"]),
     item("readiness of operations", &["stage.ops-ready"]),
-    skipped("coverage", &["criteria.coverage"]),
-    skipped("open bugs", &["criteria.bugs"]),
-    skipped("performance", &["criteria.performance"]),
-    skipped("documentation", &["criteria.docs"]),
-    skipped(
+    planned_only("coverage", &["criteria.coverage"]),
+    planned_only("open bugs", &["criteria.bugs"]),
+    planned_only("performance", &["criteria.performance"]),
+    planned_only("documentation", &["criteria.docs"]),
+    planned_only(
         "branch, reviews and tickets of the commits",
         &["vcs.branch", "vcs.reviewed", "vcs.ticket-ids", "vcs.fix-branches"],
     ),
     item("scope against the commits", &["vcs.scope"]),
     item("the ticket in Jira", &["plan.ticket"]),
     item("migrations", &["risk.migrations"]),
-    skipped("rollback rehearsal", &["risk.rollback-tested"]),
+    planned_only("rollback rehearsal", &["risk.rollback-tested"]),
     item(
         "server health",
         &[
@@ -79,7 +79,8 @@ pub const UNCHECKED: &[Unchecked] = &[
             "artifact.rollback",
         ],
     ),
-    item("dependencies", &["deps.installed", "deps.versions"]),
+    item("installed dependencies", &["deps.installed"]),
+    planned_only("dependency versions", &["deps.versions"]),
     item("contacts", &["roles.contacts"]),
     item("changes of the policy", &["policy.change"]),
 ];
@@ -88,7 +89,7 @@ pub const UNCHECKED: &[Unchecked] = &[
 pub fn line(kind: Kind) -> String {
     let things: Vec<&str> = UNCHECKED
         .iter()
-        .filter(|unchecked| !(kind.is_emergency() && unchecked.skipped_by_hotfix))
+        .filter(|unchecked| !(kind.is_emergency() && unchecked.planned_only))
         .map(|unchecked| unchecked.thing)
         .collect();
     format!("*Not checked by Countersign yet:* {}.", things.join(", "))

@@ -238,6 +238,7 @@ fn the_notice_says_who_stood_in_and_how_the_tech_lead_stands() {
             "The tech lead has not signed; owed by a tech lead until",
         ],
     );
+    holds(&cards::card(&owed.view()), &["<@U0VERA> signed as deputy"]);
     let against = hotfix()
         .asked()
         .rejected(Role::TechLead, "theo")
