@@ -13,6 +13,7 @@ use crate::jobs::{Deployments, Outside, Script, Workers};
 use crate::people::{Directory, KnownPeople, Member, Memberships, SlackUser};
 use crate::records::mail::Mailer;
 use crate::slack::client::SlackClient;
+use crate::slack::view::Ways;
 use crate::store::{Options, Store};
 use crate::telemetry::Metrics;
 use anyhow::Context as _;
@@ -119,6 +120,10 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
                 .map(|(name, person)| (person.slack.clone(), name.clone()))
                 .collect(),
         ),
+        ways: Ways {
+            mail: config.mail.sender.is_some() && !config.mail.teams.is_empty(),
+            pager: config.escalation.webhook.is_some() || config.escalation.command.is_some(),
+        },
         clock: clock.clone(),
     };
     let outside = Arc::new(outside(&config, slack, &data, binary)?);

@@ -136,7 +136,7 @@ pub struct Service {
     pub channel: String,
     /// Where tags are resolved; without it a plan names the full commit.
     pub repository: Option<String>,
-    /// In which peak hours and windows are judged.
+    /// In which times are shown and due dates counted.
     pub time_zone: TimeZone,
     /// Services that exist, without a circle.
     pub depends_on: Vec<String>,

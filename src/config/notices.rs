@@ -51,7 +51,7 @@ pub(super) fn check_mail(teams: &[String], witnesses: &[String], sends: bool, re
     if teams.is_empty() {
         report.warning(
             "mail.teams",
-            "no address reaches all teams: the notice 24 hours before a release can't be mailed",
+            "no address reaches all teams: an emergency whose notice fails in Slack has no second way to them",
             "Name the address of a list, such as \"all-teams@example.com\".",
         );
     }
@@ -64,7 +64,7 @@ pub(super) fn escalation(root: &Node<'_>, report: &mut Report) -> Escalation {
     match (&section, &webhook, &command) {
         (None, ..) => report.warning(
             "escalation",
-            "nobody is rung when Slack and mail are both down",
+            "nobody is rung when the notice of an emergency is not confirmed in Slack",
             "Add [escalation] with a webhook or a command.",
         ),
         (Some(section), None, None) if section.is_table() => {

@@ -142,7 +142,7 @@ fn time_zone(service: &Node<'_>, report: &mut Report) -> Option<TimeZone> {
     let Some(node) = service.get("time_zone") else {
         report.warning(
             service.path_of("time_zone"),
-            "it is missing: peak hours and windows are judged in UTC",
+            "it is missing: times are shown and due dates counted in UTC",
             "Name an IANA time zone, such as \"Europe/Berlin\".",
         );
         return Some(TimeZone::UTC);

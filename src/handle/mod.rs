@@ -9,6 +9,7 @@ pub use load::{replay, replay_service};
 
 use crate::clock::Clock;
 use crate::handle::facts::{Facts, FactsWanted};
+use crate::slack::view::Ways;
 use crate::store::{AnsweredRequest, Commit, NewJob, Outcome, RepeatGuard, Settlement, Store, StoreError};
 use domain::case::{Case, Target};
 use domain::command::{Actor, Command, Intent};
@@ -50,6 +51,8 @@ pub struct Handler {
     pub targets: Arc<Targets>,
     /// Names by Slack user id, for mails and pages.
     pub names: Arc<Names>,
+    /// The ways to people besides Slack.
+    pub ways: Ways,
     /// What time it is.
     pub clock: Clock,
 }

@@ -12,7 +12,7 @@ use crate::slack::modals::{
     self, Form, HotfixFields, HotfixPrefill, PlanFields, PlanPrefill, ReadError, ServiceChoice,
 };
 use crate::slack::payload::FormView;
-use crate::slack::texts::replies;
+use crate::slack::texts::replies::{self, Instead};
 use crate::slack::view::Names;
 use domain::command::{HotfixRequest, Intent, Proposal};
 use domain::ids::{PersonId, ReleaseKey, ServiceName, Version};
@@ -53,12 +53,18 @@ impl Inbound {
         if let Err(refusal) = self.permit(asked, ask, key.as_ref()).await? {
             return Ok(Reply::private(&refusal));
         }
+        let typed = typed([
+            key.as_ref().map(ToString::to_string),
+            service.as_ref().map(ToString::to_string),
+            version.as_ref().map(Version::tag),
+        ]);
         let existing = scene.as_ref().and_then(|scene| scene.view(&self.handler, true));
         let prefill = match &existing {
             Some(view) => PlanPrefill::of(view),
             None => PlanPrefill::new(key, service, version, self.handler.clock.now_ms()),
         };
-        self.open(asked, &modals::plan(&prefill, &self.services())).await
+        let form = modals::plan(&prefill, &self.services());
+        self.open(asked, &form, &Instead::Plan(typed)).await
     }
 
     pub(super) async fn open_hotfix(
@@ -87,7 +93,11 @@ impl Inbound {
             policy: &self.handler.policy,
         };
         let view = modals::hotfix(&prefill, &self.services());
-        let opened = self.open(asked, &view).await;
+        let typed = typed([
+            prefill.service.as_ref().map(ToString::to_string),
+            prefill.version.as_ref().map(Version::tag),
+        ]);
+        let opened = self.open(asked, &view, &Instead::Hotfix(typed)).await;
         self.warn_of_releases_channel(asked);
         opened
     }
@@ -112,8 +122,8 @@ impl Inbound {
     fn warn_of_releases_channel(&self, asked: &Asked) {
         let (outside, asked, warnings) = (Arc::clone(&self.outside), asked.clone(), Arc::clone(&self.warnings));
         self.later(async move {
-            for warning in super::check_releases_channel(&outside, &warnings).await {
-                let text = replies::releases_channel_unusable(&warning);
+            for problem in super::check_releases_channel(&outside, &warnings).await {
+                let text = replies::releases_channel_unusable(&problem);
                 let Some(url) = &asked.response_url else { continue };
                 if let Err(failure) = outside.slack.respond(url, &super::private_message(&text), false).await {
                     tracing::warn!(%failure, "a warning about #releases was not delivered");
@@ -144,13 +154,13 @@ impl Inbound {
             Form::Cancel => modals::cancel(&view, &value),
             _ => modals::reject(&view, &value),
         };
-        self.open(asked, &modal).await
+        self.open(asked, &modal, &Instead::Reason(form, &key)).await
     }
 
     /// Opens a view in line, at most once per request.
-    async fn open(&self, asked: &Asked, view: &Value) -> Result<Reply, HandleError> {
+    async fn open(&self, asked: &Asked, view: &Value, instead: &Instead<'_>) -> Result<Reply, HandleError> {
         let Some(trigger) = &asked.trigger else {
-            return Ok(Reply::private(&replies::form_too_late("help")));
+            return Ok(Reply::private(&replies::form_not_opened(instead, false)));
         };
         if !self
             .handler
@@ -168,7 +178,8 @@ impl Inbound {
             Ok(()) => Ok(Reply::Empty),
             Err(failure) => {
                 tracing::warn!(%failure, "a form could not be opened");
-                Ok(Reply::private(&replies::form_too_late("help")))
+                let is_too_late = tokio::time::Instant::now() >= asked.deadline;
+                Ok(Reply::private(&replies::form_not_opened(instead, is_too_late)))
             }
         }
     }
@@ -268,6 +279,11 @@ impl Inbound {
         let ids: BTreeMap<SlackUser, PersonId> = self.people.ids(&users).await?;
         Ok(ids.into_values().collect())
     }
+}
+
+/// What was typed behind the verb, to type it again.
+fn typed<const N: usize>(words: [Option<String>; N]) -> String {
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>) -> Proposal {

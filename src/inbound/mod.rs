@@ -10,7 +10,7 @@ use crate::handle::{HandleError, Handled, Handler, Order, Verdict};
 use crate::jobs::Outside;
 use crate::people::{KnownPeople, SlackUser};
 use crate::slack::blocks::Rendered;
-use crate::slack::texts::{self, refusal::Attempted};
+use crate::slack::texts::{self, refusal::Attempted, replies::ChannelProblem};
 use crate::slack::view::{Names, View};
 use crate::store::Texts;
 use domain::case::Case;
@@ -75,24 +75,21 @@ impl Asked {
     }
 }
 
-async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -> Vec<String> {
+async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -> Vec<ChannelProblem> {
     let channel = &outside.releases_channel;
-    let mut warnings = Vec::new();
+    let mut problems = Vec::new();
     match outside.slack.channel(channel).await {
         Ok(facts) => {
             if facts.is_archived {
-                warnings.push(format!(
-                    "#releases ({channel}) is archived; emergency notices can't be posted"
-                ));
+                problems.push(ChannelProblem::Archived);
             }
             if !facts.is_member {
-                warnings.push(format!(
-                    "the bot is not a member of #releases ({channel}); type /invite @Countersign there"
-                ));
+                problems.push(ChannelProblem::NotAMember);
             }
         }
-        Err(failure) => warnings.push(format!("#releases ({channel}) can't be looked at: {failure}")),
+        Err(failure) => problems.push(ChannelProblem::NotLookedAt(failure.to_string())),
     }
+    let warnings: Vec<String> = problems.iter().map(|problem| problem.line(channel)).collect();
     for warning in &warnings {
         tracing::error!(channel, "{warning}");
     }
@@ -100,7 +97,7 @@ async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone_from(&warnings);
-    warnings
+    problems
 }
 
 /// What a refusal may quote: whoever may not read learns nothing of the release, not even whether there is one.
@@ -335,6 +332,8 @@ impl Inbound {
                     names,
                     texts: words,
                     service: &case.service,
+                    people: &case.people,
+                    ways: self.handler.ways,
                     policy: &self.handler.policy,
                     now_ms,
                     dead_jobs: 0,

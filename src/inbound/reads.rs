@@ -2,9 +2,11 @@
 
 use super::{Asked, Inbound, Reply};
 use crate::handle::HandleError;
-use crate::slack::texts::lists::{self, AuditLine};
+use crate::slack::story::reason;
+use crate::slack::texts::lists::{self, AuditLine, Head};
 use crate::slack::view::Names;
 use domain::command::Actor;
+use domain::digest::Digest;
 use domain::event::Event;
 use domain::ids::{PersonId, ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
@@ -13,8 +15,8 @@ use domain::release::Release;
 use domain::rule::Rule;
 use std::collections::BTreeSet;
 
-/// Lines that a list shows in Slack; the rest is counted.
-const LIST_MAX: u32 = 20;
+/// Releases that are read for a list: more than it shows, so that the rest is counted and the next ones come first.
+const LIST_MAX: u32 = 1_000;
 /// Entries that `/release audit` shows, the newest.
 const AUDIT_MAX: usize = 30;
 
@@ -94,6 +96,8 @@ impl Inbound {
             }
             shown.push((sealed.position, entry.decided_ms, actor, event));
         }
+        let reasons: Vec<Digest> = shown.iter().filter_map(|(.., event)| reason(event).cloned()).collect();
+        let reasons = self.handler.store.texts(&reasons).await?;
         let mut mentions = self.handler.mentions(&people).await?;
         if let Some(scene) = self.handler.scene(key).await? {
             mentions.extend(scene.mentions);
@@ -110,9 +114,13 @@ impl Inbound {
                 at_ms: *at_ms,
                 actor,
                 event,
+                reason: reason(event).and_then(|digest| reasons.get(digest)).map(String::as_str),
             })
             .collect();
-        let head = entries.last().map_or("", |entry| entry.hash.as_str());
+        let head = entries.last().map(|entry| Head {
+            position: entry.position,
+            hash: entry.hash.as_str(),
+        });
         Ok(Reply::private(&lists::audit(
             &release,
             names,

@@ -130,6 +130,8 @@ impl Scene {
             },
             texts: &self.texts,
             service: &self.case.service,
+            people: &self.case.people,
+            ways: handler.ways,
             policy: &handler.policy,
             now_ms: self.now_ms,
             dead_jobs: self.dead_jobs,

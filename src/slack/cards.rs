@@ -6,11 +6,15 @@ use crate::slack::blocks::{Rendered, actions, context, divider, fields, header, 
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, quoted, some_of};
 use crate::slack::state::{self, kind_word};
+use crate::slack::unchecked;
 use crate::slack::view::View;
 use buttons::buttons;
+use domain::ids::Millis;
 use domain::release::{Attempt, AttemptState, Migration, Release, Status};
+use domain::role::Role;
 use domain::rule::{Rule, SkipReason, skipped_by_emergency};
 use domain::rules::gates::{Detail, Gate, GateState};
+use domain::schedule::next_working_day;
 use serde_json::Value;
 
 /// The card.
@@ -56,10 +60,7 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Some(plan) = &release.plan {
         facts.push(("Start", view.when(plan.start_ms)));
-        facts.push((
-            "Over by",
-            format!("{} at the latest", view.when(plan.start_ms + plan.length_ms)),
-        ));
+        facts.push(("Nothing starts after", view.when(plan.start_ms + plan.length_ms)));
     }
     facts.push(("Version", version(release)));
     facts.push((
@@ -91,7 +92,7 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
 
 fn running(view: &View<'_>) -> String {
     let deployed = view.service.environment(&view.release.environment).deployed;
-    deployed.map_or_else(String::new, |version| format!(", now {}", version.tag()))
+    deployed.map_or_else(String::new, |version| format!(", last success {}", version.tag()))
 }
 
 /// Version and commit.
@@ -137,18 +138,34 @@ fn content(view: &View<'_>, room: usize) -> Vec<Value> {
             quoted(view.text(justification), room, "(nothing)")
         )));
         if view.is_before_start() {
-            blocks.push(section(&skipped()));
+            blocks.push(section(&skipped(view)));
         }
     }
     blocks
 }
 
 /// What a hotfix skips, under its three headings.
-pub(crate) fn skipped() -> String {
+pub(crate) fn skipped(view: &View<'_>) -> String {
+    let (due_ms, starts) = skipped_due(view);
+    let starts = if starts { ", if it starts today" } else { "" };
+    skipped_until(&format!("{}{starts}", view.when(due_ms)))
+}
+
+/// The same, with `due` in words.
+pub(crate) fn skipped_until(due: &str) -> String {
     let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading, owed by the next working day 17:00:* {our_reading}."
+        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading, owed by a {} until {due}:* {our_reading}.",
+        Role::TechLead.title()
     )
+}
+
+/// When what is skipped is due, and whether that still depends on the day of the start.
+pub(crate) fn skipped_due(view: &View<'_>) -> (Millis, bool) {
+    match view.release.debts.get(&Rule::StageStaging) {
+        Some(debt) => (debt.due_ms, false),
+        None => (next_working_day(view.now_ms, &view.release.time_zone, 17), true),
+    }
 }
 
 /// The three lists behind the headings.
@@ -209,6 +226,7 @@ fn checklist(view: &View<'_>) -> String {
         let met: Vec<String> = plain.into_iter().map(|gate| gates::sentence(gate, &words)).collect();
         lines.push(format!("*Met* · {}", met.join("; ")));
     }
+    lines.push(unchecked::line(view.release.kind));
     format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
 }
 
@@ -222,7 +240,7 @@ pub(crate) fn debts(view: &View<'_>) -> Option<String> {
     let mut open: Vec<_> = view.release.open_debts().collect();
     open.sort_by_key(|(rule, debt)| (debt.due_ms, *rule));
     let (_, first) = open.first()?;
-    let mut groups: Vec<(i64, domain::role::Role, Vec<Rule>)> = Vec::new();
+    let mut groups: Vec<(Millis, Role, Vec<Rule>)> = Vec::new();
     for (rule, debt) in &open {
         match groups
             .iter_mut()
@@ -248,7 +266,14 @@ pub(crate) fn debts(view: &View<'_>) -> Option<String> {
             view.when(first.due_ms)
         ),
     };
-    Some(format!("{title}\n{}", lines.join("\n")))
+    // Only that sign-off can be given here so far.
+    let others = open.iter().any(|(rule, _)| *rule != Rule::SignoffTechLead);
+    let note = if others {
+        "\nCountersign can't take note yet that one of these is settled, but for the tech lead's sign-off: settle them in your tickets; here they stay open."
+    } else {
+        ""
+    };
+    Some(format!("{title}\n{}{note}", lines.join("\n")))
 }
 
 /// The last attempts.
@@ -278,7 +303,7 @@ fn attempt_line(view: &View<'_>, attempt: &Attempt) -> String {
         AttemptState::Starting => "starting".to_owned(),
         AttemptState::Running => "running".to_owned(),
         AttemptState::Interrupted => "outcome unknown".to_owned(),
-        AttemptState::Ended(result) => state::result_words(attempt, result),
+        AttemptState::Ended(result) => state::result_words(attempt, result, &view.release.key),
     };
     let at = view.when(attempt.ended_ms.or(attempt.starting_ms).unwrap_or(attempt.requested_ms));
     let flagged = match attempt.unconfirmed.len() {

@@ -88,8 +88,12 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
             } else {
                 ""
             };
+            let stands_in = release.sign_offs.get(&Role::Cto).is_some_and(|sign_off| {
+                gate.rule == Rule::SignoffCto && sign_off.as_deputy && sign_off.person == *signer
+            });
+            let deputy = if stands_in { " as deputy" } else { "" };
             format!(
-                "{} signed {}, counts until {}{flag}",
+                "{} signed{deputy} {}, counts until {}{flag}",
                 person(signer),
                 when(*at_ms),
                 when(*until_ms)
@@ -134,7 +138,7 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
         Detail::OwedUntil { within_ms } => format!("it starts without; owed within {} of the start", span(*within_ms)),
         Detail::NotBefore(start_ms) => format!("not before the planned start, {}", when(*start_ms)),
         Detail::HeldBy(holder) => format!(
-            "{holder} is deploying to {} of {}; one at a time",
+            "{holder} holds {} of {} (deploying, or its outcome is not settled); `/release status {holder}` says which",
             release.environment, release.service
         ),
         Detail::WrongStatus => wrong_status(release),
@@ -180,12 +184,17 @@ fn rejected(gate: &Gate, words: &Words<'_>, by: &str, when: &str) -> String {
         .and_then(|role| words.release.rejections.get(&role))
         .and_then(|no| words.texts.get(&no.reason));
     let reason = reason.map_or_else(String::new, |reason| format!(": “{}”", foreign_line(reason, 200)));
-    let lift = if role == Some(Role::TechLead) {
+    let lift = lifts(role.unwrap_or(Role::Cto));
+    format!("{by} said no {when}{reason}; {lift}")
+}
+
+/// Who lifts a no of `role`, and how.
+pub fn lifts(role: Role) -> &'static str {
+    if role == Role::TechLead {
         "a tech lead lifts it by approving, or the CTO confirms with it in view"
     } else {
         "only the same role lifts it, by approving"
-    };
-    format!("{by} said no {when}{reason}; {lift}")
+    }
 }
 
 fn wrong_status(release: &Release) -> String {

@@ -1,8 +1,9 @@
 //! Plain text for where Slack doesn't reach: the mail of the emergency notice, and the summary for a pager.
 
-use crate::slack::cards::skipped_words;
+use crate::slack::approvals::{Style, by_cto, of_tech_lead};
+use crate::slack::cards::{skipped_due, skipped_words};
 use crate::slack::gates::clause;
-use crate::slack::markup::count;
+use crate::slack::markup::{count, joined};
 use crate::slack::state::kind_word;
 use crate::slack::time::{full_clock, span};
 use crate::slack::view::View;
@@ -24,33 +25,34 @@ pub fn mail_notice(view: &View<'_>, attempt: AttemptNumber) -> (String, String) 
         Some(AttemptState::Interrupted) => "its outcome is unknown".to_owned(),
         _ => "it is running".to_owned(),
     };
-    let approved = release.sign_offs.get(&Role::Cto).map_or_else(String::new, |sign_off| {
-        format!(
-            ", approved by {} (CTO side) {}",
-            view.names.name(&sign_off.person),
-            full_clock(sign_off.signed_ms, &release.time_zone)
-        )
-    });
+    let style = Style {
+        person: &|person| view.names.name(person),
+        time: &|at_ms| full_clock(at_ms, &release.time_zone),
+    };
     let why = release
         .justification
         .as_ref()
         .map_or("(no justification)", |digest| view.text(digest));
     let subject = format!(
-        "[Release] HOTFIX {} in {} since {started}",
+        "[Release] HOTFIX {}: deployment to {} started {started}",
         view.what(),
         release.environment
     );
     let body = format!(
         "A hotfix was started in {environment}, and Slack #releases has not taken the notice yet, so you get it by mail.\n\n\
-         What: {what}, release {key}\nStarted: {started}{approved}. When this was written, {state}.\nAsked for by: {requester}\n\nWhy:\n{why}\n\n{skipped}\n\n\
+         What: {what}, release {key}\nStarted: {started}{approved}. When this was written, {state}.\n{tech_lead}\nAsked for by: {requester}\n\nWhy:\n{why}\n\n{skipped}\n\n\
          What we ask of you: please deploy nothing on {service} until the result is known. It follows in Slack #releases as soon as Slack answers.\n\
-         Objections: to the release manager or the CTO, by telephone.\n\nRelease {key}, rule {rule} ({clause}).\n",
+         Objections: by telephone to the release manager{managers} or the CTO{ctos}.\n\nRelease {key}, rule {rule} ({clause}).\n",
         environment = release.environment,
         what = view.what(),
         key = release.key,
+        approved = by_cto(release, &style),
+        tech_lead = of_tech_lead(release, &style),
+        managers = holders(view, Role::ReleaseManager),
+        ctos = holders(view, Role::Cto),
         requester = view.names.name(&release.requester),
         why = plain_text(why, 3_000),
-        skipped = skipped(),
+        skipped = skipped(view),
         service = release.service,
         rule = Rule::EmergencyNotice.id(),
         clause = clause(Rule::EmergencyNotice),
@@ -58,10 +60,28 @@ pub fn mail_notice(view: &View<'_>, attempt: AttemptNumber) -> (String, String) 
     (subject, body)
 }
 
-fn skipped() -> String {
+/// The people in a role, in brackets; nothing while Slack doesn't say who they are.
+fn holders(view: &View<'_>, role: Role) -> String {
+    let names: Vec<String> = view
+        .people
+        .holders_of(role)
+        .iter()
+        .take(5)
+        .map(|person| view.names.name(person))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", joined(&names, "or"))
+    }
+}
+
+fn skipped(view: &View<'_>) -> String {
     let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nBy our reading owed by the next working day 17:00: {our_reading}."
+        "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nBy our reading owed by a {} until {}: {our_reading}.",
+        Role::TechLead.title(),
+        full_clock(skipped_due(view).0, &view.release.time_zone)
     )
 }
 
@@ -85,7 +105,7 @@ pub fn page_summary(view: &View<'_>, attempt: AttemptNumber, step: NoticeStep) -
     let what = match step {
         NoticeStep::Mail => "all teams are mailed now",
         NoticeStep::Page => "tell the teams by telephone, and look at Slack",
-        NoticeStep::AtRisk => "AT RISK: the hour is almost over",
+        NoticeStep::AtRisk => "AT RISK: the hour is almost over; tell the teams by telephone now",
     };
     format!(
         "Countersign: {} {} ({}) attempt {attempt} has no confirmed notice in #releases, {left}; {what}. Rule {} (3.4).",

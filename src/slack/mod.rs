@@ -1,6 +1,8 @@
 //! Everything that people read and type in Slack: requests are verified and parsed, and states are rendered as cards,
 //! questions, forms and answers. Pure functions of data, but for the client that talks to Slack.
 
+pub mod approvals;
+pub mod binding;
 pub mod blocks;
 pub mod buttons;
 pub mod cards;
@@ -23,6 +25,7 @@ pub mod texts;
 pub mod time;
 pub mod tokens;
 pub mod typed;
+pub mod unchecked;
 pub mod verbs;
 pub mod verify;
 pub mod view;

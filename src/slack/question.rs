@@ -2,20 +2,22 @@
 
 mod closed;
 
+use crate::slack::binding::asks_again;
 use crate::slack::blocks::{Button, Rendered, actions, context, fields, header, message, section};
 use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::cards::{migration, skipped, tickets, version};
 use crate::slack::gates::{self, Words, rule_ref};
 use crate::slack::markup::{foreign_line, quoted};
-use crate::slack::state::{capital, deputy};
+use crate::slack::state::{capital, deputy, if_held};
 use crate::slack::time::span;
+use crate::slack::unchecked;
 use crate::slack::view::View;
 use closed::closed;
 use domain::ids::PersonId;
-use domain::release::{Plan, Release};
+use domain::release::{Plan, Release, Status};
 use domain::role::Role;
 use domain::rule::Rule;
-use domain::rules::gates::{Detail, Gate};
+use domain::rules::gates::{Detail, Gate, GateState};
 use domain::rules::sign_off::rule_of;
 use serde_json::Value;
 
@@ -83,11 +85,11 @@ fn planned(view: &View<'_>, role: Role, plan: &Plan) -> Rendered {
                 quoted(view.text(&plan.abort_criteria), room / 3, "(nothing)")
             )),
         ];
-        if role == Role::QaLead {
-            blocks.push(section(
-                "Countersign does not read test reports, coverage or open bugs yet: you vouch for them.",
-            ));
-        }
+        let vouch = match role {
+            Role::QaLead => " You vouch for tests, coverage and open bugs.",
+            _ => "",
+        };
+        blocks.push(section(&format!("{}{vouch}", unchecked::line(release.kind))));
         blocks.push(context(&format!(
             "{} · {}",
             binding(release, role),
@@ -106,7 +108,7 @@ fn planned(view: &View<'_>, role: Role, plan: &Plan) -> Rendered {
 fn until(view: &View<'_>, plan: &Plan) -> String {
     let end_ms = plan.start_ms + plan.length_ms;
     format!(
-        "Start {}, over by {} at the latest. Your answer is needed before; if nobody answers, it does not start. Your sign-off counts until {}; until the start you can take it back.",
+        "Start {}; nothing starts after {}. Your answer is needed before; if nobody answers, it does not start. Your sign-off counts until {}; until the start you can take it back.",
         view.when(plan.start_ms),
         view.when(end_ms),
         view.when(end_ms.min(view.now_ms + view.policy.planned_sign_off_max_ms))
@@ -156,14 +158,10 @@ fn binding(release: &Release, role: Role) -> String {
         .source
         .as_ref()
         .map_or_else(String::new, |source| format!(", commit {}", source.commit.short()));
-    let changes = match role {
-        Role::ProductOwner => "another ticket, scope or dependency, an earlier start or another day",
-        Role::QaLead => "another commit or migration class",
-        _ => "another commit, script or justification",
-    };
     format!(
-        "It holds for exactly this (tag {}{commit}): {changes} asks you again",
-        release.version.tag()
+        "It holds for exactly this (tag {}{commit}); a change of {} asks you again",
+        release.version.tag(),
+        asks_again(role)
     )
 }
 
@@ -202,7 +200,11 @@ fn hotfix(view: &View<'_>, role: Role) -> Rendered {
             quoted(why, room, "(nothing)")
         )));
         blocks.push(fields(&hotfix_facts(view, role)));
-        blocks.push(section(&skipped()));
+        blocks.push(section(&format!(
+            "{}\n{}",
+            skipped(view),
+            unchecked::line(release.kind)
+        )));
         if !is_owed {
             blocks.push(section(&patience(view, role)));
         }
@@ -290,12 +292,23 @@ fn click(view: &View<'_>, role: Role) -> Click {
         ""
     };
     let approve = || format!("Approve {}", view.release.version.tag());
+    let holds = view.gate(mine).is_some_and(Gate::holds_start);
+    if !holds && !matches!(view.release.status, Status::Asking | Status::Rejected) {
+        // What doesn't hold the start doesn't cause one.
+        return Click {
+            sentence: format!(
+                "Your click signs it{accepts}, so that it isn't owed afterwards. It starts nothing by itself: a deployment engineer does, with `/release deploy {}`.",
+                view.release.key
+            ),
+            label: approve(),
+        };
+    }
     match missing.as_slice() {
         [] => Click {
             sentence: format!("One click *deploys now*{accepts}."),
             label: format!("Deploy {} now", view.release.version.tag()),
         },
-        [gate] if gate.rule == Rule::SignoffTechLead => Click {
+        [gate] if gate.rule == Rule::SignoffTechLead && !view.signers(Role::TechLead).is_empty() => Click {
             sentence: format!("Your click approves it{accepts}. {}", starts_with_tech_lead(view, gate)),
             label: approve(),
         },
@@ -304,12 +317,15 @@ fn click(view: &View<'_>, role: Role) -> Click {
             label: approve(),
         },
         several => {
-            let what: Vec<String> = several.iter().map(|gate| gates::sentence(gate, &words(view))).collect();
+            let others = several.iter().filter(|gate| gate.rule != Rule::DeployExclusive);
+            let what: Vec<String> = others.map(|gate| gates::sentence(gate, &words(view))).collect();
+            let settled = if what.is_empty() {
+                String::new()
+            } else {
+                format!(" It does not start before this is settled: {}.", what.join("; "))
+            };
             Click {
-                sentence: format!(
-                    "Your click approves it{accepts}. It does not start before this is settled: {}.",
-                    what.join("; ")
-                ),
+                sentence: format!("Your click approves it{accepts}.{settled}{}", if_held(view)),
                 label: approve(),
             }
         }
@@ -334,7 +350,7 @@ fn patience(view: &View<'_>, role: Role) -> String {
                 view.when(next_ms),
                 span(view.policy.tech_lead_within_ms)
             ),
-            None => "Without your answer it waits, unless it is owed afterwards by policy.".to_owned(),
+            None => without_tech_lead(view),
         },
         _ => match deputy(view) {
             Some((people, at_ms)) => format!(
@@ -345,6 +361,20 @@ fn patience(view: &View<'_>, role: Role) -> String {
         },
     };
     format!("{silence} {counts}")
+}
+
+/// What happens without the tech lead where no wait is running: by the mode of `signoff.tech-lead`, and by whether the wait is over.
+fn without_tech_lead(view: &View<'_>) -> String {
+    let is_owed = view
+        .gate(Rule::SignoffTechLead)
+        .is_some_and(|gate| gate.state == GateState::Owed);
+    if is_owed {
+        return format!(
+            "It does not wait for your answer; without it the sign-off is owed within {} of the start.",
+            span(view.policy.tech_lead_within_ms)
+        );
+    }
+    "Without your answer it does not start.".to_owned()
 }
 
 fn answer_buttons(view: &View<'_>, role: Role, label: &str) -> Option<Value> {

@@ -1,16 +1,16 @@
 //! What all teams read in #releases: the emergency notice, how deployments ended, and breaches of the notice's clock.
 
+use crate::slack::approvals::{Style, by_cto, of_tech_lead};
 use crate::slack::blocks::{Rendered, context, header, message, section};
 use crate::slack::cards::{debts, skipped, version};
 use crate::slack::gates::rule_ref;
 use crate::slack::markup::{code_tail, quoted};
-use crate::slack::state::{not_started, settlement};
+use crate::slack::state::{engineer, how_to_stop, result_word, settlement, sign_offs_end, why_not};
 use crate::slack::time::span;
-use crate::slack::view::View;
+use crate::slack::view::{View, Ways};
 use domain::event::NoticeStep;
 use domain::ids::Millis;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, Notice, SettlementChoice};
-use domain::role::Role;
 use domain::rule::Rule;
 
 /// The emergency notice for `attempt`, marked late if it is.
@@ -22,25 +22,23 @@ pub fn notice(view: &View<'_>, attempt: AttemptNumber) -> Rendered {
     let started_ms = attempt.starting_ms.unwrap_or(attempt.requested_ms);
     let late = late(view, attempt);
     let mark = if late.is_some() { "LATE NOTICE · " } else { "" };
-    let approved = view
-        .release
-        .sign_offs
-        .get(&Role::Cto)
-        .map_or_else(String::new, |sign_off| {
-            format!(
-                ", approved by {} ({}) {}",
-                view.names.mention(&sign_off.person),
-                Role::Cto.title(),
-                view.when(sign_off.signed_ms)
-            )
-        });
-    let ask = format!(
-        "Please deploy nothing on {} until the result stands here.",
-        release.service
-    );
+    let style = Style {
+        person: &|person| view.names.mention(person),
+        time: &|at_ms| view.when(at_ms),
+    };
+    let approved = by_cto(release, &style);
+    let ended = matches!(attempt.state, AttemptState::Ended(_));
+    let ask = if ended {
+        String::new()
+    } else {
+        format!(
+            " Please deploy nothing on {} until the result stands here.",
+            release.service
+        )
+    };
     let running = running_word(attempt);
     let text = format!(
-        "{mark}HOTFIX {running}: {}, started {}{approved}. {ask}",
+        "{mark}HOTFIX {running}: {}, started {}{approved}.{ask}",
         view.what(),
         view.clock(started_ms)
     );
@@ -48,9 +46,10 @@ pub fn notice(view: &View<'_>, attempt: AttemptNumber) -> Rendered {
         let mut blocks = vec![
             header(&format!("{mark}HOTFIX {running}: {} · {}", view.what(), release.key)),
             section(&format!(
-                "To {}, started {}{approved}. {ask}",
+                "To {}, started {}{approved}. {}{ask}",
                 release.environment,
-                view.when(started_ms)
+                view.when(started_ms),
+                of_tech_lead(release, &style)
             )),
         ];
         blocks.extend(late.as_ref().map(|late| section(late)));
@@ -59,13 +58,15 @@ pub fn notice(view: &View<'_>, attempt: AttemptNumber) -> Rendered {
             .as_ref()
             .map_or("(no justification)", |digest| view.text(digest));
         blocks.push(section(&format!("*Why*\n{}", quoted(why, room, "(nothing)"))));
-        blocks.push(section(&skipped()));
-        let watching = attempt
-            .engineer
-            .as_ref()
-            .map_or_else(|| "nobody yet".to_owned(), |person| view.names.mention(person));
+        blocks.push(section(&skipped(view)));
+        let follows = if ended {
+            String::new()
+        } else {
+            format!(" The result follows here. {}", how_to_stop(release))
+        };
         blocks.push(section(&format!(
-            "Watching: {watching}. {}. The result follows here.",
+            "Deployment engineer: {}. {}.{follows}",
+            engineer(attempt, view.names),
             version(release)
         )));
         blocks.push(context(&format!(
@@ -78,7 +79,7 @@ pub fn notice(view: &View<'_>, attempt: AttemptNumber) -> Rendered {
 
 fn running_word(attempt: &Attempt) -> &'static str {
     match attempt.state {
-        AttemptState::Ended(_) => "deployed or tried",
+        AttemptState::Ended(result) => result_word(result),
         AttemptState::Interrupted => "with unknown outcome",
         _ => "running",
     }
@@ -94,20 +95,22 @@ pub fn late(view: &View<'_>, attempt: &Attempt) -> Option<String> {
             "*Late:* this notice was due {} and comes {} later. {}",
             view.when(due_ms),
             span(posted_ms - due_ms),
-            steps(notice)
+            steps(notice, view.ways)
         )
     })
 }
 
-/// What was done meanwhile, in words.
-fn steps(notice: &Notice) -> String {
+/// What was asked for meanwhile, in words, and what could not be: whether a mail or a page arrived is not known here.
+fn steps(notice: &Notice, ways: Ways) -> String {
     let done: Vec<&str> = NoticeStep::ALL
         .into_iter()
         .filter(|step| notice.steps.contains(step))
-        .map(|step| match step {
-            NoticeStep::Mail => "e-mail to all teams was set off",
-            NoticeStep::Page => "release manager and CTO were paged",
-            NoticeStep::AtRisk => "they were paged again as the hour ran out",
+        .filter_map(|step| match step {
+            NoticeStep::Mail if ways.mail => Some("e-mail to all teams was asked for"),
+            NoticeStep::Mail => Some("no mail is configured, so nobody was mailed"),
+            NoticeStep::Page if ways.pager => Some("a page to release manager and CTO was asked for"),
+            NoticeStep::Page => Some("no pager is configured, so nobody was rung"),
+            NoticeStep::AtRisk => ways.pager.then_some("another page was asked for as the hour ran out"),
         })
         .collect();
     if done.is_empty() {
@@ -168,12 +171,24 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         _ => String::new(),
     };
     let before = view.service.environment(&release.environment).deployed;
-    let still = before.map_or_else(String::new, |version| {
+    let still = before.as_ref().map_or_else(String::new, |version| {
         format!(" The last version that succeeded there is {}.", version.tag())
     });
+    // There is no rollback of its own yet, and a release that failed halfway must not read like a dead end.
+    let back = before
+        .as_ref()
+        .filter(|version| **version != release.version)
+        .map_or_else(String::new, |version| {
+            format!(
+                " To go back: `/release hotfix {} {}`; the CTO signs it, and the database stays as it is.",
+                release.service,
+                version.tag()
+            )
+        });
     let again = format!(
-        "A deployment engineer can try again with `/release deploy {}`; if nobody does, it stays as it is.{still}",
-        release.key
+        "A deployment engineer can try again with `/release deploy {}`{}; if nobody does, it stays as it is.{still}",
+        release.key,
+        while_signed(view)
     );
     let look = format!(
         "What the script had done stays done: look at {} before you go on.",
@@ -193,7 +208,7 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
             ),
         ),
         (AttemptState::Ended(_), Some((choice, who))) => {
-            ("FAILED", format!("{who} agree: {}. {again}", settlement(choice)))
+            ("FAILED", format!("{who} agree: {}. {again}{back}", settlement(choice)))
         }
         (AttemptState::Ended(AttemptResult::Succeeded), None) => {
             ("RELEASED", format!("The deployment succeeded{took}."))
@@ -201,33 +216,34 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (AttemptState::Ended(AttemptResult::Failed(code)), None) if code < 0 => (
             "FAILED",
             format!(
-                "The script was ended by signal {}{took}. {look} {again}",
+                "The script was ended by signal {}{took}. {look} {again}{back}",
                 code.unsigned_abs()
             ),
         ),
         (AttemptState::Ended(AttemptResult::Failed(code)), None) => (
             "FAILED",
-            format!("The script ended with exit code {code}{took}. {look} {again}"),
+            format!("The script ended with exit code {code}{took}. {look} {again}{back}"),
         ),
         (AttemptState::Ended(AttemptResult::TimedOut), None) => (
             "TIMED OUT",
-            format!("The script took longer than allowed and was ended{took}. {look} {again}"),
+            format!("The script took longer than allowed and was ended{took}. {look} {again}{back}"),
         ),
         (AttemptState::Ended(AttemptResult::Cancelled), None) => {
             let by = attempt
                 .stop_by
                 .as_ref()
                 .map_or_else(|| "Somebody".to_owned(), |person| view.names.mention(person));
-            let look = if attempt.starting_ms.is_some() {
-                look
+            let (look, back) = if attempt.starting_ms.is_some() {
+                (look, back)
             } else {
-                "Nothing had run.".to_owned()
+                ("Nothing had run.".to_owned(), String::new())
             };
-            ("STOPPED", format!("{by} stopped it{took}. {look} {again}"))
+            ("STOPPED", format!("{by} stopped it{took}. {look} {again}{back}"))
         }
-        (AttemptState::Ended(AttemptResult::NotStarted(why)), None) => {
-            ("DID NOT START", format!("Nothing ran: {}. {again}", not_started(why)))
-        }
+        (AttemptState::Ended(AttemptResult::NotStarted(why)), None) => (
+            "DID NOT START",
+            format!("Nothing ran: {}. {again}", why_not(why, &release.key)),
+        ),
         (AttemptState::Interrupted, _) => (
             "OUTCOME UNKNOWN",
             format!(
@@ -236,6 +252,16 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
             ),
         ),
         _ => ("DEPLOYING", "It is under way.".to_owned()),
+    }
+}
+
+/// Until when the sign-offs still allow another try.
+fn while_signed(view: &View<'_>) -> String {
+    let end_ms = sign_offs_end(view);
+    if end_ms > view.now_ms {
+        format!(" until {}, while the sign-offs count", view.when(end_ms))
+    } else {
+        " once it is signed again".to_owned()
     }
 }
 
@@ -288,11 +314,15 @@ pub fn breach(view: &View<'_>, attempt: AttemptNumber) -> Rendered {
                 "The notice in #releases was due {}, one hour after the start {}{posted}. {}",
                 view.when(due_ms),
                 view.when(notice.started_ms),
-                steps(notice)
+                steps(notice, view.ways)
             )),
             section(&format!(
-                "Recorded {}. It stays in the record and cannot be taken back. The notice itself is still posted, marked late. The release manager finds out why; `/release audit {}` shows every step.",
+                "Recorded {}. It stays in the record and cannot be taken back. {} The release manager finds out why; `/release audit {}` shows every step.",
                 view.when(recorded_ms),
+                match notice.posted_ms {
+                    Some(at_ms) => format!("The late notice stands above since {}.", view.when(at_ms)),
+                    None => "The notice itself is posted, marked late, as soon as Slack takes it.".to_owned(),
+                },
                 release.key
             )),
             context(&rule),

@@ -1,8 +1,8 @@
 //! What happened, in one sentence per event: for the card's thread and for `/release audit`.
 
-use crate::slack::gates::{changed, signs, source_problem};
+use crate::slack::gates::{changed, lifts, signs, source_problem};
 use crate::slack::markup::{count, foreign_line, some_of};
-use crate::slack::state::{capital, not_started, settlement};
+use crate::slack::state::{capital, settlement, why_not};
 use crate::slack::time::when;
 use crate::slack::view::{Names, what};
 use domain::command::Actor;
@@ -151,9 +151,10 @@ fn of_sign_offs(event: &Event, release: &Release, names: Names<'_>) -> String {
         }
         Event::ReleaseRejected { role, person, .. } => {
             format!(
-                "{} said no as {}. Only that role lifts it; until then it does not start.",
+                "{} said no as {}. Until it is lifted it does not start: {}.",
                 names.mention(person),
-                role.title()
+                role.title(),
+                lifts(*role)
             )
         }
         Event::ReleaseApproved {} if release.kind.is_emergency() => {
@@ -200,14 +201,16 @@ fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
         Event::DeploymentRequested {
             attempt, by, engineer, ..
         } => {
+            let who = match engineer {
+                None => "nobody yet".to_owned(),
+                Some(person) if by.as_ref() == Some(person) => names.mention(person),
+                Some(person) => format!("{}, named by Countersign", names.mention(person)),
+            };
             let by = by
                 .as_ref()
                 .map_or_else(|| "The last sign-off".to_owned(), |person| names.mention(person));
-            let engineer = engineer
-                .as_ref()
-                .map_or_else(|| "nobody yet".to_owned(), |person| names.mention(person));
             format!(
-                "{by} asked for the deployment of {}, attempt {attempt}. Deployment engineer: {engineer}.",
+                "{by} asked for the deployment of {}, attempt {attempt}. Deployment engineer: {who}.",
                 what(release)
             )
         }
@@ -268,7 +271,7 @@ fn ended(attempt: u32, result: AttemptResult, release: &Release) -> String {
         AttemptResult::Cancelled => format!("Attempt {attempt} of {what} was stopped."),
         AttemptResult::NotStarted(why) => format!(
             "Attempt {attempt} of {what} did not start and nothing ran: {}.",
-            not_started(why)
+            why_not(why, &release.key)
         ),
     }
 }
@@ -282,14 +285,14 @@ fn of_notice(event: &Event, actor: &Actor, release: &Release, names: Names<'_>) 
         ),
         Event::NoticeEscalated { step, .. } => match step {
             NoticeStep::Mail => {
-                "The emergency notice is still not confirmed in #releases: e-mail goes to all teams.".to_owned()
+                "The emergency notice is still not confirmed in #releases: e-mail to all teams was asked for.".to_owned()
             }
             NoticeStep::Page => {
-                "The emergency notice is still not confirmed in #releases: release manager and CTO are paged."
+                "The emergency notice is still not confirmed in #releases: a page to release manager and CTO was asked for."
                     .to_owned()
             }
             NoticeStep::AtRisk => {
-                "The emergency notice is at risk: the hour is almost over. Release manager and CTO are paged again."
+                "The emergency notice is at risk: the hour is almost over. A second page to release manager and CTO was asked for."
                     .to_owned()
             }
         },

@@ -4,8 +4,8 @@
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, foreign_line, joined};
 use crate::slack::time::span;
-use crate::slack::view::View;
-use domain::release::Status;
+use crate::slack::view::{Names, View};
+use domain::release::{Attempt, Release, Status};
 use domain::role::Role;
 use domain::rule::Rule;
 use domain::rules::gates::{Detail, Gate};
@@ -92,10 +92,41 @@ fn asking(view: &View<'_>) -> String {
         lines.push(format!("Waiting: {}.", joined(&other, "and")));
     }
     lines.push(match &release.plan {
-        Some(plan) => format!("If it isn't signed by {}, it does not start.", view.when(plan.start_ms + plan.length_ms)),
-        None => "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.".to_owned(),
+        Some(plan) => format!(
+            "If it isn't signed by {}, it does not start.",
+            view.when(plan.start_ms + plan.length_ms)
+        ),
+        None => starts_by_itself(view),
     });
     lines.join("\n")
+}
+
+/// What the last sign-off of a hotfix does. When it is the last one, it deploys at once, and that is said.
+fn starts_by_itself(view: &View<'_>) -> String {
+    let holding = view.holding();
+    let waits_for_cto = holding.iter().any(|gate| gate.rule == Rule::SignoffCto);
+    match (waits_for_cto, holding.len()) {
+        (true, 1) => "Nothing starts without the CTO's sign-off; with it, it is deployed at once.".to_owned(),
+        (true, _) => {
+            format!(
+                "Nothing starts without the CTO's sign-off; with it, it starts by itself as soon as nothing else is missing.{}",
+                if_held(view)
+            )
+        }
+        (false, _) => format!("It starts by itself as soon as nothing is missing.{}", if_held(view)),
+    }
+}
+
+/// Nothing looks again when another deployment ends: only the last answer, or the end of a wait, starts a hotfix.
+pub fn if_held(view: &View<'_>) -> String {
+    match view.gate(Rule::DeployExclusive).filter(|gate| gate.holds_start()) {
+        Some(gate) => format!(
+            " But {}; if that is still so when the last answer is there, a deployment engineer has to start it afterwards, with `/release deploy {}`.",
+            gates::sentence(gate, &words(view)),
+            view.release.key
+        ),
+        None => String::new(),
+    }
 }
 
 fn waits_for(gate: &Gate, view: &View<'_>) -> String {
@@ -156,7 +187,11 @@ fn approved(view: &View<'_>) -> String {
     }
     let mut text = String::new();
     if let (Some(attempt), Some(result)) = (release.attempts.last(), last_result(release)) {
-        text = format!("Attempt {} {}. ", attempt.number, result_words(attempt, result));
+        text = format!(
+            "Attempt {} {}. ",
+            attempt.number,
+            result_words(attempt, result, &release.key)
+        );
     }
     let held = view.gate(Rule::DeployExclusive).filter(|gate| gate.holds_start());
     if let Some(gate) = held {
@@ -186,7 +221,7 @@ fn approved(view: &View<'_>) -> String {
 }
 
 /// When the first of the sign-offs stops counting.
-fn sign_offs_end(view: &View<'_>) -> i64 {
+pub fn sign_offs_end(view: &View<'_>) -> i64 {
     let ends = view.gates.iter().filter_map(|gate| match gate.detail {
         Detail::SignedBy { until_ms, .. } => Some(until_ms),
         _ => None,
@@ -209,8 +244,33 @@ fn queued(view: &View<'_>) -> String {
     )
 }
 
+/// The engineer whom an attempt names, and whether they know of it: after a sign-off nobody was asked.
+pub fn engineer(attempt: &Attempt, names: Names<'_>) -> String {
+    match &attempt.engineer {
+        None => "nobody yet".to_owned(),
+        Some(person) if attempt.by.as_ref() == Some(person) => names.mention(person),
+        Some(person) => format!("{} (named by Countersign; has not answered)", names.mention(person)),
+    }
+}
+
+/// Who stops a deployment, and how.
+pub fn how_to_stop(release: &Release) -> String {
+    let roles = [
+        Role::DeploymentEngineer,
+        Role::ReleaseManager,
+        Role::TechLead,
+        Role::Cto,
+    ];
+    format!(
+        "To stop it ({}): `/release stop {}`.",
+        gates::roles(&roles),
+        release.key
+    )
+}
+
 fn deploying(view: &View<'_>) -> String {
-    let Some(attempt) = view.release.live_attempt() else {
+    let release = view.release;
+    let Some(attempt) = release.live_attempt() else {
         return "A deployment is running.".to_owned();
     };
     let since = attempt
@@ -220,10 +280,6 @@ fn deploying(view: &View<'_>) -> String {
         .host
         .as_deref()
         .map_or_else(String::new, |host| format!(" on {}", foreign_line(host, 60)));
-    let engineer = attempt
-        .engineer
-        .as_ref()
-        .map_or_else(|| "nobody yet".to_owned(), |person| view.names.mention(person));
     let stop = match &attempt.stop_by {
         Some(person) => format!(
             "\n{} asked to stop it; the script is being ended.",
@@ -232,8 +288,10 @@ fn deploying(view: &View<'_>) -> String {
         None => String::new(),
     };
     format!(
-        "Attempt {} is running{since}{host}. Deployment engineer: {engineer}.{stop}\nIt ends by itself or at its time-out; the result follows here, in the thread and in #releases.",
-        attempt.number
+        "Attempt {} is running{since}{host}. Deployment engineer: {}. {}{stop}\nIt ends by itself or at its time-out; the result follows here, in the thread and in #releases.",
+        attempt.number,
+        engineer(attempt, view.names),
+        how_to_stop(release)
     )
 }
 

@@ -3,9 +3,10 @@
 use crate::slack::markup::{count, joined};
 use crate::slack::view::View;
 use domain::event::SourceProblem;
+use domain::ids::ReleaseKey;
 use domain::release::{Attempt, AttemptResult, AttemptState, NotStarted, Release, SettlementChoice, Status};
 use domain::rules::gates::GateState;
-use domain::rules::sign_off::roles_of;
+use domain::rules::sign_off::{is_sign_off, roles_of};
 
 /// The kind as people say it.
 pub fn kind_word(release: &Release) -> &'static str {
@@ -31,11 +32,7 @@ pub fn status_words(release: &Release) -> String {
                 .iter()
                 .filter(|role| !release.sign_offs.contains_key(role))
                 .count();
-            if open == 0 {
-                "WAITING".to_owned()
-            } else {
-                format!("WAITING FOR {}", count(open, "SIGN-OFF").to_uppercase())
-            }
+            waiting_for(open)
         }
         Status::Approved => match last_result(release) {
             None => "APPROVED".to_owned(),
@@ -67,6 +64,13 @@ pub fn status_words(release: &Release) -> String {
     }
 }
 
+fn waiting_for(sign_offs: usize) -> String {
+    match sign_offs {
+        0 => "WAITING".to_owned(),
+        several => format!("WAITING FOR {}", count(several, "SIGN-OFF").to_uppercase()),
+    }
+}
+
 /// A status in a sentence.
 pub fn lower(status: &str) -> String {
     let lower = status.to_lowercase();
@@ -86,7 +90,9 @@ pub fn card_status(view: &View<'_>) -> String {
         .filter(|gate| gate.holds_start() && gate.state == GateState::Stale)
         .count();
     match view.release.status {
-        Status::Asking | Status::Approved if view.slot_over() => "SLOT OVER, NOT STARTED".to_owned(),
+        Status::Asking | Status::Approved if view.slot_over() => "PLANNED TIME OVER, NOT DEPLOYED".to_owned(),
+        // A role whose answer is owed afterwards is not waited for.
+        Status::Asking => waiting_for(view.holding().iter().filter(|gate| is_sign_off(gate.rule)).count()),
         Status::Approved if gone > 0 => format!(
             "{} NO LONGER COUNT{}",
             count(gone, "SIGN-OFF").to_uppercase(),
@@ -115,7 +121,7 @@ pub fn result_word(result: AttemptResult) -> &'static str {
 }
 
 /// How an attempt ended, and by what.
-pub fn result_words(attempt: &Attempt, result: AttemptResult) -> String {
+pub fn result_words(attempt: &Attempt, result: AttemptResult, key: &ReleaseKey) -> String {
     let settled = match attempt.settlements.len() {
         0 | 1 => "",
         _ => ", as two people said",
@@ -127,7 +133,7 @@ pub fn result_words(attempt: &Attempt, result: AttemptResult) -> String {
         AttemptResult::Failed(code) => format!("failed with exit code {code}"),
         AttemptResult::TimedOut => "timed out and was ended".to_owned(),
         AttemptResult::Cancelled => "was stopped".to_owned(),
-        AttemptResult::NotStarted(why) => format!("did not start: {}", not_started(why)),
+        AttemptResult::NotStarted(why) => format!("did not start: {}", why_not(why, key)),
     }
 }
 
@@ -145,6 +151,14 @@ pub fn not_started(why: NotStarted) -> &'static str {
         NotStarted::ScriptChanged => "the deployment script or its configuration has changed",
         NotStarted::CouldNotSpawn => "the script could not be started",
         NotStarted::CalledOff => "it was called off first",
+    }
+}
+
+/// The same, with where to look for what it leaves open.
+pub fn why_not(why: NotStarted, key: &ReleaseKey) -> String {
+    match why {
+        NotStarted::GateUnmet => format!("{}; `/release why {key}` names it", not_started(why)),
+        why => not_started(why).to_owned(),
     }
 }
 

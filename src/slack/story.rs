@@ -27,19 +27,21 @@ pub fn story(view: &View<'_>, event: &Event, actor: &Actor, at_ms: Millis) -> Re
     })
 }
 
+/// The reason that somebody gave, where the event has one.
+pub fn reason(event: &Event) -> Option<&Digest> {
+    match event {
+        Event::ReleaseRejected { reason, .. } => Some(reason),
+        Event::SignOffWithdrawn { reason, .. } | Event::ReleaseCancelled { reason, .. } => reason.as_ref(),
+        _ => None,
+    }
+}
+
 /// What stands below the sentence.
 fn detail(view: &View<'_>, event: &Event, room: usize) -> Option<String> {
     let quote = |digest: &Digest| quoted(view.text(digest), room, "(nothing)");
     match event {
         Event::HotfixRequested { justification, .. } => Some(format!("*Why it can't wait*\n{}", quote(justification))),
         Event::ReleasePlanned { plan, .. } => Some(format!("*Scope*\n{}", quote(&plan.scope))),
-        Event::ReleaseRejected { reason, .. } => Some(format!("*Why*\n{}", quote(reason))),
-        Event::SignOffWithdrawn {
-            reason: Some(reason), ..
-        }
-        | Event::ReleaseCancelled {
-            reason: Some(reason), ..
-        } => Some(format!("*Why*\n{}", quote(reason))),
         Event::AttemptEnded {
             output: Some(output), ..
         } => Some(format!(
@@ -58,7 +60,7 @@ fn detail(view: &View<'_>, event: &Event, room: usize) -> Option<String> {
                     span(plan.start_ms - view.now_ms)
                 )
             }),
-        _ => None,
+        event => reason(event).map(|reason| format!("*Why*\n{}", quote(reason))),
     }
 }
 

@@ -96,7 +96,7 @@ pub const VERBS: &[Entry] = &[
         "reject",
         Verb::Reject,
         "reject KEY [REASON]",
-        "say no, with the reason; only your role can lift it",
+        "say no, with the reason; it does not start until that is lifted",
         "reject REL-789 \"refunds are untested\"",
     ),
     entry(

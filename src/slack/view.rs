@@ -2,6 +2,7 @@
 
 use domain::digest::Digest;
 use domain::ids::{Millis, PersonId};
+use domain::people::People;
 use domain::policy::Policy;
 use domain::release::{Release, Status};
 use domain::role::Role;
@@ -56,6 +57,15 @@ pub(crate) fn is_slack_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
+/// Which ways to people besides Slack are configured; without one, nobody is told by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// Mail to all teams.
+    pub mail: bool,
+    /// A pager.
+    pub pager: bool,
+}
+
 /// A release as its messages show it.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
@@ -71,6 +81,10 @@ pub struct View<'a> {
     pub texts: &'a BTreeMap<Digest, String>,
     /// The state of its service.
     pub service: &'a Service,
+    /// Who holds which role of its service, as far as known.
+    pub people: &'a People,
+    /// The ways to people besides Slack.
+    pub ways: Ways,
     /// The policy in force.
     pub policy: &'a Policy,
     /// The time of rendering.

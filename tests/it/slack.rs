@@ -1,5 +1,6 @@
 //! What people read and type.
 
+mod conditions;
 mod everything;
 mod facts;
 mod forms;

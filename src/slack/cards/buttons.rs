@@ -13,7 +13,7 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
         let reader_label = format!("{} {}, {}", label.trim_end_matches('…'), release.key, view.what());
         Button::new(action, label, &reader_label, ButtonValue::on(release))
     };
-    let approve = || button(ActionId::Approve, "Approve").primary();
+    let approve = || approve(view);
     let reject = || button(ActionId::Reject, "Reject…").danger();
     let edit = || (!release.kind.is_emergency()).then(|| button(ActionId::EditPlan, "Edit plan…"));
     let cancel = || button(ActionId::Cancel, "Cancel…");
@@ -39,7 +39,9 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
         Status::Interrupted => settle(view),
         Status::Rejected if view.slot_over() => vec![why(), cancel()],
         Status::Rejected => vec![approve(), why(), cancel()],
-        Status::Released if owes_sign_off(release) => vec![approve()],
+        Status::Released if owes_sign_off(release) => {
+            vec![button(ActionId::Approve, "Give the owed sign-off").primary()]
+        }
         Status::Released | Status::Cancelled => Vec::new(),
     };
     if matches!(
@@ -56,6 +58,31 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
 
 fn owes_sign_off(release: &Release) -> bool {
     release.open_debts().any(|(rule, _)| rule == Rule::SignoffTechLead)
+}
+
+/// On a card anybody may be the last one to sign, so a hotfix, which then starts by itself, is asked about once more. The
+/// question in a direct message knows who is asked, and has no second dialog.
+fn approve(view: &View<'_>) -> Button {
+    let release = view.release;
+    let label = if release.kind.is_emergency() {
+        "Approve hotfix"
+    } else {
+        "Approve"
+    };
+    let reader_label = format!("{label} {}, {}", release.key, view.what());
+    let button = Button::new(ActionId::Approve, label, &reader_label, ButtonValue::on(release)).primary();
+    if !release.kind.is_emergency() {
+        return button;
+    }
+    button.confirm(
+        "Approve the hotfix?",
+        &format!(
+            "You sign as CTO, as the deputy or as tech lead. If nothing else is missing then, this deploys {} to {} at once.",
+            view.what(),
+            release.environment
+        ),
+        label,
+    )
 }
 
 fn deploy(view: &View<'_>) -> Button {

@@ -1,7 +1,7 @@
 //! Asking for a hotfix: the short form of clause 3.4.
 
 use crate::slack::blocks::{context, section};
-use crate::slack::cards::skipped;
+use crate::slack::cards::skipped_until;
 use crate::slack::gates::rule_ref;
 use crate::slack::modals::inputs::{Input, commit, form};
 use crate::slack::modals::read::{ReadError, Reader};
@@ -67,7 +67,7 @@ pub fn hotfix(prefill: &HotfixPrefill<'_>, services: &[ServiceChoice]) -> Value 
             .build(),
         Input::line("tickets", "Other tickets in it", "").optional().hint("Such as PAY-201, PAY-202.").build(),
         commit(services, ""),
-        context(&skipped()),
+        context(&skipped_until("the next working day 17:00")),
     ];
     form(Form::Hotfix, "Ask for a hotfix", "Ask for it", "", &blocks)
 }

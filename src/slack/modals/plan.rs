@@ -1,5 +1,6 @@
 //! The plan of a release (rule `plan.complete`): new, or edited with its present values.
 
+use crate::slack::binding::of_plan;
 use crate::slack::blocks::{context, section};
 use crate::slack::gates::rule_ref;
 use crate::slack::modals::inputs::{Input, commit, form};
@@ -251,9 +252,7 @@ fn head(prefill: &PlanPrefill, services: &[ServiceChoice]) -> Vec<Value> {
     match (&prefill.edits, &prefill.service) {
         (Some(edits), Some(service)) => vec![
             section(&format!("*{}* of {service}. Key and service stay.", edits.release)),
-            context(&format!(
-                "What the signers signed and you change voids their sign-off, and they are asked again · {rule}"
-            )),
+            context(&format!("{} · {rule}", of_plan())),
         ],
         _ => vec![
             context(&format!(

@@ -2,12 +2,12 @@
 
 use crate::slack::blocks::section;
 use crate::slack::buttons::ButtonValue;
-use crate::slack::gates::signs;
+use crate::slack::gates::{lifts, signs};
 use crate::slack::modals::Form;
 use crate::slack::modals::inputs::{Input, form};
 use crate::slack::modals::read::{ReadError, Reader};
 use crate::slack::payload::FormView;
-use crate::slack::state::kind_word;
+use crate::slack::state::{capital, kind_word};
 use crate::slack::view::View;
 use domain::role::Role;
 use serde_json::Value;
@@ -26,10 +26,13 @@ pub fn reject(view: &View<'_>, value: &ButtonValue) -> Value {
     let role = value
         .role
         .map_or_else(String::new, |role| format!(" as {}", role.title()));
-    let lifted = if view.release.kind.is_emergency() && value.role == Some(Role::TechLead) {
-        "A tech lead lifts it by approving, or the CTO confirms the hotfix with your no in view."
-    } else {
-        "Only the same role lifts it, by approving."
+    // On a hotfix's card the role is known only at the click.
+    let lifted = match value.role {
+        Some(role) => format!("{}.", capital(lifts(role))),
+        None if view.release.kind.is_emergency() => {
+            "Your role lifts it by approving; a tech lead's no the CTO may also confirm with it in view.".to_owned()
+        }
+        None => format!("{}.", capital(lifts(Role::ProductOwner))),
     };
     let blocks = vec![
         section(&format!(

@@ -1,8 +1,9 @@
 //! When there is nothing left to answer: signed, refused, superseded, cancelled, over.
 
 use super::owed;
-use crate::slack::gates::{self};
+use crate::slack::gates;
 use crate::slack::markup::foreign_line;
+use crate::slack::state::capital;
 use crate::slack::view::View;
 use domain::ids::PersonId;
 use domain::release::{OwnPart, Status};
@@ -28,9 +29,9 @@ pub(super) fn closed(view: &View<'_>, role: Role, person: &PersonId, revision: u
         };
         let reason = foreign_line(view.text(&no.reason), 300);
         return Some(format!(
-            "{who} said no {}: “{reason}”. Only a {} lifts it, with {again}.",
+            "{who} said no {}: “{reason}”. {}: {again}.",
             view.when(no.at_ms),
-            role.title()
+            capital(gates::lifts(role))
         ));
     }
     if let Some(part) = release.own_part(person) {

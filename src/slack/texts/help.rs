@@ -101,10 +101,34 @@ pub fn mistyped(slip: &Mistyped) -> Rendered {
     })
 }
 
+/// What helps meanwhile.
+fn instead(verb: &str) -> Option<&'static str> {
+    Some(match verb {
+        "rollback" => {
+            "To go back, ask for the earlier version as a hotfix, such as `/release hotfix payments v1.3.9`: the CTO signs it, and the database stays as it is. To end a running deployment: `/release stop KEY`."
+        }
+        "schedule" => "To move the start, edit the plan: `/release plan KEY`.",
+        "hold" | "freeze" => {
+            "To hold a release, a signer rejects it (`/release reject KEY`) or takes the sign-off back (`/release withdraw KEY`), until the start."
+        }
+        "verify" => {
+            "Say in the release's thread what you saw; if it is wrong, go back with a hotfix to the earlier version."
+        }
+        "delegate" => "An admin adds the person to the role, in the configuration or in the Slack group behind it.",
+        "calendar" => "What is planned, with its start: `/release list`.",
+        "waive" => "No rule that is checked today can be waived.",
+        "record-emergency" => {
+            "Tell the teams in #releases yourself, within the hour, and keep who decided and why in the ticket."
+        }
+        _ => return None,
+    })
+}
+
 /// A verb that is reserved for later.
 pub fn not_yet(entry: &Entry) -> Rendered {
+    let instead = instead(entry.name).map_or_else(String::new, |instead| format!(" {instead}"));
     let text = format!(
-        "{COMMAND} {} ({}) is not available yet. Nothing was changed. `{COMMAND} help` lists what is.",
+        "{COMMAND} {} ({}) is not available yet. Nothing was changed.{instead} `{COMMAND} help` lists what is.",
         entry.name, entry.help
     );
     message(&text, 0, |_| vec![section(&text)])

@@ -3,8 +3,8 @@
 use crate::slack::blocks::{Rendered, context, header, message, section};
 use crate::slack::cards::debts;
 use crate::slack::gates::{self, Words};
-use crate::slack::markup::count;
-use crate::slack::state::{capital, card_status, kind_word, lower, now, status_words};
+use crate::slack::markup::{count, foreign_line};
+use crate::slack::state::{capital, card_status, kind_word, lower, now, sign_offs_end, status_words};
 use crate::slack::story::sentence;
 use crate::slack::time::when;
 use crate::slack::view::{Names, View, what};
@@ -138,8 +138,10 @@ pub fn why(view: &View<'_>) -> Rendered {
         let text = match (is_over, release.kind.is_emergency()) {
             (true, _) => format!("{title}: {}. {}", lower(&card_status(view)), now(view)),
             (false, true) => format!(
-                "Nothing holds {title}: it starts by itself, or by `/release deploy {}`.",
-                release.key
+                "Nothing holds {title}, but it does not start by itself any more: a {} starts it with `/release deploy {}`. If nobody does, it does not start; the sign-offs end {}.",
+                Role::DeploymentEngineer.title(),
+                release.key,
+                view.when(sign_offs_end(view))
             ),
             (false, false) => format!(
                 "Nothing holds {title}: a {} starts it with `/release deploy {}`. If nobody does, it does not start.",
@@ -188,7 +190,7 @@ fn until(view: &View<'_>) -> String {
                 view.when(plan.start_ms + plan.length_ms)
             )
         });
-    format!("Everything else ({met}) holds.{earliest}{end}")
+    format!("Everything else that Countersign checks ({met}) holds.{earliest}{end}")
 }
 
 /// One entry of the log, as `/release audit` shows it.
@@ -202,10 +204,27 @@ pub struct AuditLine<'a> {
     pub actor: &'a Actor,
     /// What.
     pub event: &'a Event,
+    /// Why, where somebody said so and it is still there.
+    pub reason: Option<&'a str>,
 }
 
-/// `/release audit KEY`: the last entries, newest last; `total` counts all of them and `head` is the hash of the last.
-pub fn audit(release: &Release, names: Names<'_>, entries: &[AuditLine<'_>], total: usize, head: &str) -> Rendered {
+/// The last entry of a log, which seals those before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its position in the chain.
+    pub position: u64,
+    /// Its hash.
+    pub hash: &'a str,
+}
+
+/// `/release audit KEY`: the last entries, newest last; `total` counts all of them.
+pub fn audit(
+    release: &Release,
+    names: Names<'_>,
+    entries: &[AuditLine<'_>],
+    total: usize,
+    head: Option<Head<'_>>,
+) -> Rendered {
     let text = format!(
         "{} {}: {} on the record.",
         release.key,
@@ -217,8 +236,11 @@ pub fn audit(release: &Release, names: Names<'_>, entries: &[AuditLine<'_>], tot
         .iter()
         .map(|entry| {
             let at = when(entry.at_ms, &release.time_zone);
+            let reason = entry
+                .reason
+                .map_or_else(String::new, |reason| format!(" “{}”", foreign_line(reason, 120)));
             format!(
-                "{} · {at} · {}",
+                "{} · {at} · {}{reason}",
                 entry.position,
                 sentence(entry.event, entry.actor, release, names)
             )
@@ -231,10 +253,16 @@ pub fn audit(release: &Release, names: Names<'_>, entries: &[AuditLine<'_>], tot
             blocks.push(context(&format!("… ({earlier} earlier)")));
         }
         blocks.extend(lines.chunks(5).map(|lines| section(&lines.join("\n"))));
-        let head = head.get(..12).unwrap_or(head);
+        let head = head.map_or_else(String::new, |head| {
+            let hash = head.hash.get(..12).unwrap_or(head.hash);
+            format!(
+                "The hash of entry {} begins with {}. ",
+                head.position,
+                foreign_line(hash, 40)
+            )
+        });
         blocks.push(context(&format!(
-            "Last hash {}. All of it, checked: `countersign audit verify`, `countersign audit export`",
-            crate::slack::markup::foreign_line(head, 40)
+            "{head}All of it, checked: `countersign audit verify`, `countersign audit export`"
         )));
         blocks
     })

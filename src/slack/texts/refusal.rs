@@ -53,6 +53,18 @@ impl Attempted<'_> {
         }
     }
 
+    /// `production of payments`, as far as known.
+    fn place(&self) -> String {
+        self.place_of(self.release.map_or("the service", |release| release.service.as_str()))
+    }
+
+    fn place_of(&self, service: &str) -> String {
+        let environment = self
+            .release
+            .map_or("production", |release| release.environment.as_str());
+        format!("{environment} of {service}")
+    }
+
     fn key_or(&self, example: &str) -> String {
         self.key.map_or_else(|| example.to_owned(), ToString::to_string)
     }
@@ -126,6 +138,10 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
         ),
         Cause::Status(status) => status_said(*status, attempted),
         Cause::OwnRelease(part) => (own(*part).to_owned(), who_can(refusal, attempted)),
+        Cause::AlreadySigned if attempted.ask == Ask::Settle => (
+            "you said so already; it counts once a second person says the same".to_owned(),
+            format!("{} Until then {} stays locked.", who_can(refusal, attempted), attempted.place()),
+        ),
         Cause::AlreadySigned => (
             "it is there already and counts".to_owned(),
             format!("Nothing more is needed from you; `/release why {}` says what is.", attempted.key_or("REL-789")),
@@ -164,8 +180,8 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
             (format!("{} it now", hold(gates.len())), earliest(refusal, attempted))
         }
         Cause::EnvironmentBusy { service, holder } => (
-            format!("{holder} is deploying to {service}, and only one may at a time"),
-            format!("Try again when it is over: `/release status {holder}`. {}", earliest(refusal, attempted)).trim().to_owned(),
+            format!("{holder} holds {} (deploying, or its outcome is not settled), and only one may at a time", attempted.place_of(service.as_str())),
+            format!("`/release status {holder}` says which; try again when it is over. {}", earliest(refusal, attempted)).trim().to_owned(),
         ),
         Cause::AttemptMoved(number) => (
             format!("attempt {number} is over or has moved on"),
@@ -314,6 +330,18 @@ fn stale_view(attempted: &Attempted<'_>) -> Said {
             ),
             next: format!(
                 "You can confirm it against that, but only from a message that shows the rejection: use its button in your direct message or on the card.{status}"
+            ),
+            lines: None,
+        };
+    }
+    if is_rejection(attempted.ask) {
+        return Said {
+            what: format!(
+                "{} has changed since this message was drawn, so your no was not recorded.",
+                attempted.object()
+            ),
+            next: format!(
+                "You only judge what you have seen.{status} The card and your messages are brought up to date: look again, then reject there, or `/release reject {key} \"reason\"`."
             ),
             lines: None,
         };

@@ -3,7 +3,9 @@
 use crate::slack::blocks::{Rendered, context, message, section};
 use crate::slack::gates::{self, rule_ref, signs};
 use crate::slack::markup::foreign_line;
+use crate::slack::modals::Form;
 use crate::slack::state::{now, settlement};
+use crate::slack::verbs::COMMAND;
 use crate::slack::view::View;
 use domain::event::{Event, SignOff};
 use domain::ids::ReleaseKey;
@@ -137,13 +139,43 @@ pub fn internal_error(request_id: &str) -> Rendered {
     message(&text, 0, |_| vec![section(&text)])
 }
 
-/// A form could not be opened in Slack's 3 s.
-pub fn form_too_late(typed: &str) -> Rendered {
-    let text = format!(
-        "Slack gives 3 seconds to open a form, and they were over. Nothing was changed. Please try again: `/release {}`",
-        foreign_line(&typed.replace('`', "'"), 200)
-    );
+/// A form did not open: what is typed instead of it, or to open it again.
+pub fn form_not_opened(instead: &Instead<'_>, is_too_late: bool) -> Rendered {
+    let why = if is_too_late {
+        "Slack gives 3 seconds to open a form, and they were over"
+    } else {
+        "Slack did not open the form"
+    };
+    let (words, typed) = match instead {
+        Instead::Plan(typed) => ("Please try again", verbs_line("plan", typed)),
+        Instead::Hotfix(typed) => ("Please try again", verbs_line("hotfix", typed)),
+        Instead::Reason(form, key) => {
+            let verb = match form {
+                Form::Withdraw => "withdraw",
+                Form::Cancel => "cancel",
+                _ => "reject",
+            };
+            ("Without the form it is typed", format!("{verb} {key} \"reason\""))
+        }
+    };
+    let text = format!("{why}. Nothing was changed. {words}: `{COMMAND} {typed}`");
     message(&text, 0, |_| vec![section(&text)])
+}
+
+/// Which form did not open, and what had been typed behind its verb.
+#[derive(Debug, Clone)]
+pub enum Instead<'a> {
+    /// The plan.
+    Plan(String),
+    /// The hotfix.
+    Hotfix(String),
+    /// Why not, why back, why never.
+    Reason(Form, &'a ReleaseKey),
+}
+
+fn verbs_line(verb: &str, typed: &str) -> String {
+    let typed = foreign_line(&typed.replace('`', "'"), 200);
+    format!("{verb} {typed}").trim_end().to_owned()
 }
 
 /// A button or form of ours that can't be read any more, such as one of an older version.
@@ -158,11 +190,51 @@ pub fn retired_copy() -> Rendered {
     message(text, 0, |_| vec![section(text)])
 }
 
-/// #releases can't be reached: said at the start and with every hotfix, while there is time.
-pub fn releases_channel_unusable(reason: &str) -> Rendered {
+/// Why the notice may not get into #releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelProblem {
+    /// Nobody can post there any more.
+    Archived,
+    /// The bot was never invited, or was removed.
+    NotAMember,
+    /// Slack did not say; with its words.
+    NotLookedAt(String),
+}
+
+impl ChannelProblem {
+    /// The problem in a line, for operators.
+    pub fn line(&self, channel: &str) -> String {
+        match self {
+            Self::Archived => format!("#releases ({channel}) is archived; emergency notices can't be posted"),
+            Self::NotAMember => {
+                format!("the bot is not a member of #releases ({channel}); type /invite @Countersign there")
+            }
+            Self::NotLookedAt(why) => format!("#releases ({channel}) can't be looked at: {why}"),
+        }
+    }
+}
+
+/// #releases may be out of reach: said with every hotfix, while there is time, with the remedy.
+pub fn releases_channel_unusable(problem: &ChannelProblem) -> Rendered {
+    let (what, remedy) = match problem {
+        ChannelProblem::Archived => (
+            "#releases is archived, so Countersign can't post there".to_owned(),
+            "Unarchive it now, or an admin names another channel in the configuration.",
+        ),
+        ChannelProblem::NotAMember => (
+            "Countersign is not a member of #releases and can't post there".to_owned(),
+            "Invite it now: open #releases and type `/invite @Countersign`.",
+        ),
+        ChannelProblem::NotLookedAt(why) => (
+            format!(
+                "Slack does not say whether Countersign can post in #releases ({})",
+                foreign_line(why, 120)
+            ),
+            "Look there after the start whether the notice stands; if it doesn't, tell the teams yourself.",
+        ),
+    };
     let text = format!(
-        "Countersign can't post in #releases ({}), so the emergency notice (rule {}) would be missed. Invite it now: open #releases and type `/invite @countersign`.",
-        foreign_line(reason, 120),
+        "{what}; the emergency notice (rule {}) may be missed. {remedy}",
         rule_ref(domain::rule::Rule::EmergencyNotice)
     );
     message(&text, 0, |_| vec![section(&text)])

@@ -329,18 +329,18 @@ pub const FILE_WARNINGS: &[((&str, &str), &str)] = &[
      "services.pay.channel (line 22): it is the releases channel as well: cards and announcements mix
     Give the service a channel of its own."),
     ((r#"time_zone = "Europe/Berlin""#, ""),
-     r#"services.pay.time_zone: it is missing: peak hours and windows are judged in UTC
+     r#"services.pay.time_zone: it is missing: times are shown and due dates counted in UTC
     Name an IANA time zone, such as "Europe/Berlin"."#),
     ((r#""/srv/pay.sh""#, r#""./pay.sh""#),
      "services.pay.environments.production.program (line 26): it is not an absolute path, and no working_directory is set: it is taken from /etc/countersign
     Write the absolute path, or set working_directory."),
     ((r#"teams = ["all@acme.test"]"#, ""),
-     r#"mail.teams: no address reaches all teams: the notice 24 hours before a release can't be mailed
+     r#"mail.teams: no address reaches all teams: an emergency whose notice fails in Slack has no second way to them
     Name the address of a list, such as "all-teams@example.com"."#),
     ((r#"[escalation]
 command = ["/bin/page", "{summary}"]
 "#, ""),
-     "escalation: nobody is rung when Slack and mail are both down
+     "escalation: nobody is rung when the notice of an emergency is not confirmed in Slack
     Add [escalation] with a webhook or a command."),
     ((r#"channel = "C0PAY""#, r#"channel = "C0PAY"
 roles.product_owner = ["ann"]

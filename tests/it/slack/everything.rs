@@ -2,14 +2,15 @@
 
 use super::limits::{check_form, check_markup, check_message};
 use super::samples::{PEOPLE, Sample, every_state, key, odd_texts, person};
-use countersign::slack::modals::{self, HotfixPrefill, PlanPrefill, ServiceChoice};
+use countersign::slack::modals::{self, Form, HotfixPrefill, PlanPrefill, ServiceChoice};
 use countersign::slack::parse::{Known, Typed, parse};
 use countersign::slack::texts::refusal::Attempted;
+use countersign::slack::texts::replies::{ChannelProblem, Instead};
 use countersign::slack::texts::{help, lists, refusal, replies};
 use countersign::slack::{buttons::ButtonValue, cards, mail, question, releases, story, verbs};
 use domain::command::Actor;
 use domain::event::{Event, NoticeStep, SourceProblem};
-use domain::ids::ServiceName;
+use domain::ids::{ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
 use domain::people::Standing;
 use domain::refusal::{Cause, Refusal};
@@ -98,12 +99,17 @@ fn every_message(name: &str, sample: &Sample) {
             at_ms: *at_ms,
             actor: &actor,
             event,
+            reason: story::reason(event).map(|digest| view.text(digest)),
         })
         .collect();
+    let head = lists::Head {
+        position: 52_210,
+        hash: "0123456789abcdef",
+    };
     let many: Vec<_> = lines.iter().cycle().take(30).cloned().collect();
     check_message(
         &format!("{name}-audit"),
-        &lists::audit(view.release, view.names, &many, 4_000, "0123456789abcdef"),
+        &lists::audit(view.release, view.names, &many, 4_000, Some(head)),
     );
     every_form(name, sample);
 }
@@ -205,6 +211,12 @@ fn every_refusal(name: &str, sample: &Sample, asks: &[Ask]) {
             }
         }
     }
+}
+
+fn instead<'a>(typed: &str, key: &'a ReleaseKey) -> Vec<Instead<'a>> {
+    let mut all = vec![Instead::Plan(typed.to_owned()), Instead::Hotfix(typed.to_owned())];
+    all.extend([Form::Reject, Form::Withdraw, Form::Cancel].map(|form| Instead::Reason(form, key)));
+    all
 }
 
 fn services() -> Vec<ServiceChoice> {
@@ -320,9 +332,23 @@ fn every_answer_that_needs_no_release_keeps_the_limits() {
         }
     }
     for (name, text) in odd {
-        check_message(&format!("late-form-{name}"), &replies::form_too_late(&text));
+        for (at, instead) in instead(&text, &key("REL-789")).iter().enumerate() {
+            check_message(
+                &format!("late-form-{at}-{name}"),
+                &replies::form_not_opened(instead, at == 0),
+            );
+        }
         check_message(&format!("error-{name}"), &replies::internal_error(&text));
-        check_message(&format!("channel-{name}"), &replies::releases_channel_unusable(&text));
+        check_message(
+            &format!("channel-{name}"),
+            &replies::releases_channel_unusable(&ChannelProblem::NotLookedAt(text)),
+        );
+    }
+    for problem in [ChannelProblem::Archived, ChannelProblem::NotAMember] {
+        check_message(
+            &format!("channel-{problem:?}"),
+            &replies::releases_channel_unusable(&problem),
+        );
     }
     let some = key("REL-789");
     for key in [None, Some(&some)] {

@@ -10,7 +10,7 @@ use domain::ids::{HOUR_MS, MINUTE_MS};
 use domain::release::AttemptResult;
 use domain::role::Role;
 
-fn all(rendered: &Rendered) -> String {
+pub fn all(rendered: &Rendered) -> String {
     let texts = rendered.blocks.as_array().unwrap().iter().flat_map(|block| {
         let own = block["text"]["text"].as_str().map(str::to_owned);
         let parts = ["fields", "elements"]
@@ -26,21 +26,21 @@ fn all(rendered: &Rendered) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-fn holds(rendered: &Rendered, facts: &[&str]) {
+pub fn holds(rendered: &Rendered, facts: &[&str]) {
     let text = all(rendered);
     for fact in facts {
         assert!(text.contains(fact), "no {fact:?} in\n{text}");
     }
 }
 
-fn lacks(rendered: &Rendered, words: &[&str]) {
+pub fn lacks(rendered: &Rendered, words: &[&str]) {
     let text = all(rendered);
     for word in words {
         assert!(!text.contains(word), "{word:?} in\n{text}");
     }
 }
 
-fn buttons(rendered: &Rendered) -> Vec<String> {
+pub fn buttons(rendered: &Rendered) -> Vec<String> {
     let blocks = rendered.blocks.as_array().unwrap().iter();
     let elements = blocks
         .filter(|block| block["type"] == "actions")
@@ -128,7 +128,7 @@ fn a_slot_that_is_over_is_said_and_offers_no_approval() {
     ] {
         let sample = sample.at(NOW + 3 * HOUR_MS);
         let card = cards::card(&sample.view());
-        holds(&card, &["SLOT OVER, NOT STARTED", "/release plan REL-789"]);
+        holds(&card, &["PLANNED TIME OVER, NOT DEPLOYED", "/release plan REL-789"]);
         assert_eq!(buttons(&card), ["Why not now?", "Edit plan…", "Cancel…"]);
         let question = question::question(
             &sample.view(),
@@ -220,7 +220,7 @@ fn a_copy_that_is_decided_or_superseded_says_what_happened_and_has_no_buttons() 
                 "quinn",
                 current,
             ),
-            vec!["You said no", "Only a QA lead lifts it"],
+            vec!["You said no", "Only the same role lifts it", "/release approve REL-789"],
         ),
         (
             ask(
@@ -303,7 +303,7 @@ fn teams_read_what_runs_why_and_how_it_ended() {
             "approved by <@U0CLEO> (CTO)",
             "> card payments fail",
             "deploy nothing on payments",
-            "Watching: <@U0DEV>",
+            "Deployment engineer: <@U0DEV>. ",
             "emergency.notice",
             "clause 3.4",
             "staging",
@@ -372,7 +372,11 @@ fn a_late_notice_and_a_breach_tell_the_true_times() {
     });
     holds(
         &releases::notice(&late.view(), 1),
-        &["LATE NOTICE", "19 min later", "were paged"],
+        &[
+            "LATE NOTICE",
+            "19 min later",
+            "a page to release manager and CTO was asked for",
+        ],
     );
     holds(&releases::breach(&late.view(), 1), &["19 min late"]);
 }

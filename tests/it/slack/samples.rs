@@ -1,6 +1,6 @@
 //! Releases in every state, made by the domain itself, with ordinary and odd texts.
 
-use countersign::slack::view::{Names, View};
+use countersign::slack::view::{Names, View, Ways};
 use domain::case::{Case, Target};
 use domain::digest::{Digest, PrivateText};
 use domain::event::{Event, NoticeStep, SignOff, SourceProblem};
@@ -85,6 +85,7 @@ pub struct Sample {
     pub policy: Policy,
     pub gates: Vec<Gate>,
     pub told: Vec<(Event, Millis)>,
+    pub ways: Ways,
     pub now_ms: Millis,
     pub odd: String,
 }
@@ -127,6 +128,10 @@ impl Sample {
             policy: Policy::default(),
             gates: Vec::new(),
             told: Vec::new(),
+            ways: Ways {
+                mail: true,
+                pager: true,
+            },
             now_ms: NOW,
             odd: odd.to_owned(),
         }
@@ -175,6 +180,8 @@ impl Sample {
             },
             texts: &self.texts,
             service: &self.case.service,
+            people: &self.case.people,
+            ways: self.ways,
             policy: &self.policy,
             now_ms: self.now_ms,
             dead_jobs: 0,
