@@ -125,23 +125,20 @@ impl Surface {
         expect_type(headers, JSON)?;
         let text = std::str::from_utf8(body).map_err(|_| (StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
         let event: Value = serde_json::from_str(text).map_err(|_| (StatusCode::BAD_REQUEST, "the body is no JSON"))?;
-        match (event["type"].as_str(), event["challenge"].as_str()) {
-            (Some("url_verification"), Some(challenge)) => {
-                Ok(axum::Json(json!({ "challenge": challenge })).into_response())
-            }
-            _ => {
-                let text = |field: &str| event[field].as_str();
-                self.check(&Workspace {
-                    team_id: text("team_id"),
-                    api_app_id: text("api_app_id").unwrap_or_default(),
-                    user_id: "",
-                    user_team_id: None,
-                    enterprise_id: None,
-                    is_enterprise_install: false,
-                })?;
-                Ok(StatusCode::OK.into_response())
-            }
+        let text = |field: &str| event[field].as_str();
+        // The check of the address, before Slack knows to whom it belongs, names no workspace.
+        if let (Some("url_verification"), Some(challenge)) = (text("type"), text("challenge")) {
+            return Ok(axum::Json(json!({ "challenge": challenge })).into_response());
         }
+        self.check(&Workspace {
+            team_id: text("team_id"),
+            api_app_id: text("api_app_id").unwrap_or_default(),
+            user_id: "",
+            user_team_id: None,
+            enterprise_id: None,
+            is_enterprise_install: false,
+        })?;
+        Ok(StatusCode::OK.into_response())
     }
 
     /// The id of the signed bytes.

@@ -28,10 +28,11 @@ impl Inbound {
             self.answer_later(asked, private_message(&replies::unreadable()), false);
             return Reply::Empty;
         };
+        let key = value.release.clone();
         match self.clicked(asked, click, id, value).await {
             Ok(Some(body)) => self.answer_later(asked, body, click.is_ephemeral),
             Ok(None) => {}
-            Err(error) => self.answer_later(asked, private_message(&Self::trouble(asked, &error)), false),
+            Err(error) => self.answer_later(asked, private_message(&Self::trouble(asked, Some(&key), &error)), false),
         }
         Reply::Empty
     }

@@ -25,7 +25,7 @@ impl Inbound {
         );
         match self.typed(asked, typed).await {
             Ok(reply) => reply,
-            Err(error) => Reply::private(&Self::trouble(asked, &error)),
+            Err(error) => Reply::private(&Self::trouble(asked, None, &error)),
         }
     }
 

@@ -192,7 +192,7 @@ impl Inbound {
             Some(form) => self.submitted_reason(asked, form, filled).await,
             None => Ok(shown(&replies::unreadable())),
         };
-        answered.unwrap_or_else(|error| shown(&Self::trouble(asked, &error)))
+        answered.unwrap_or_else(|error| shown(&Self::trouble(asked, None, &error)))
     }
 
     async fn submitted_plan(&self, asked: &Asked, filled: &FormView) -> Result<Reply, HandleError> {

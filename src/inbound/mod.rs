@@ -357,16 +357,16 @@ impl Inbound {
     }
 
     /// The answer to a failure of ours: honest about what is known, with an id for the log.
-    fn trouble(asked: &Asked, error: &HandleError) -> Rendered {
+    fn trouble(asked: &Asked, key: Option<&ReleaseKey>, error: &HandleError) -> Rendered {
         let id = asked.id();
         match error {
             HandleError::Unknown(_) => {
                 tracing::error!(request = id, %error, "request {id}: the outcome is not known");
-                texts::replies::not_known_yet(None)
+                texts::replies::not_known_yet(key)
             }
             HandleError::Unavailable(_) | HandleError::Busy => {
                 tracing::warn!(request = id, %error, "request {id} could not be served");
-                texts::replies::internal_error(id)
+                texts::replies::busy(id)
             }
             HandleError::Broken(_) => {
                 tracing::error!(request = id, %error, "request {id} failed");

@@ -378,6 +378,11 @@ pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: Atte
             reason: "no SMTP_URL is configured, so the teams were not mailed".to_owned(),
         });
     };
+    if desk.outside.teams.is_empty() {
+        return Ok(Ran::Dead {
+            reason: "mail.teams names nobody, so the teams were not mailed".to_owned(),
+        });
+    }
     let Some(scene) = desk.handler.scene(key).await? else {
         return Ok(Ran::Done);
     };

@@ -130,6 +130,15 @@ pub fn not_known_yet(key: Option<&ReleaseKey>) -> Rendered {
     message(&text, 0, |_| vec![section(&text)])
 }
 
+/// The database could not be reached, or too many people decided at once; nothing was recorded.
+pub fn busy(request_id: &str) -> Rendered {
+    let id = foreign_line(&request_id.chars().take(16).collect::<String>(), 60);
+    let text = format!(
+        "Countersign could not record this just now, and it was not carried out. Nothing was changed. Please do it again; if it stays so, give an admin this number: {id}."
+    );
+    message(&text, 0, |_| vec![section(&text)])
+}
+
 /// Something broke on our side before anything was recorded.
 pub fn internal_error(request_id: &str) -> Rendered {
     let id = foreign_line(&request_id.chars().take(16).collect::<String>(), 60);

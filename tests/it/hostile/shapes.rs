@@ -217,9 +217,17 @@ pub async fn other_workspaces_and_apps_are_403(engine: Engine) {
         let text = text.replace("T0ACME", team).replace("A0COUNTER", app);
         door.signed(COMMANDS, text)
     };
+    let event = |team: &str, app: &str| {
+        let event =
+            json!({ "type": "event_callback", "team_id": team, "api_app_id": app, "event": { "type": "message" } });
+        door.signed(EVENTS, event.to_string())
+            .with("content-type", "application/json")
+    };
     door.all_are(
         403,
         &[
+            ("an event of another team", event("T0EVIL", "A0COUNTER")),
+            ("an event of another app", event("T0ACME", "A0EVIL")),
             ("another team", with(&|click| click["team"]["id"] = json!("T0EVIL"))),
             (
                 "a team in other letters",

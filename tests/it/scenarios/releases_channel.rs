@@ -12,7 +12,7 @@ pub async fn a_bot_that_is_invited_late_posts_the_notice_by_itself(engine: Engin
     let bot = TestBot::start(engine).await;
     hotfix_under_way(&bot).await;
     bot.slack
-        .change_channel(RELEASES, |channel| drop(channel.members.remove(BOT)));
+        .change_channel(RELEASES, |channel| channel.members.retain(|member| member != BOT));
     bot.types(CLEO, "approve HOTFIX-1").await;
     bot.becomes("HOTFIX-1", "released").await;
     bot.slack.advance(20 * MINUTE_MS).unwrap();
@@ -26,7 +26,7 @@ pub async fn a_bot_that_is_invited_late_posts_the_notice_by_itself(engine: Engin
     let metrics = bot.metrics().await;
     assert!(metrics.contains("countersign_emergency_notices_open 1"), "{metrics}");
     bot.slack
-        .change_channel(RELEASES, |channel| drop(channel.members.insert(BOT.to_owned())));
+        .change_channel(RELEASES, |channel| channel.members.extend([BOT.to_owned()]));
     bot.slack.advance(MINUTE_MS).unwrap();
     bot.sees(RELEASES, &["HOTFIX", "payments v1.4.1"]).await;
     bot.wait("the notice to be read back", async || {

@@ -339,6 +339,7 @@ fn every_answer_that_needs_no_release_keeps_the_limits() {
             );
         }
         check_message(&format!("error-{name}"), &replies::internal_error(&text));
+        check_message(&format!("busy-{name}"), &replies::busy(&text));
         check_message(
             &format!("channel-{name}"),
             &replies::releases_channel_unusable(&ChannelProblem::NotLookedAt(text)),

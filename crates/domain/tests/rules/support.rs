@@ -636,10 +636,10 @@ pub fn tell(event: &Event) -> String {
 
 fn why_word(why: NotStarted) -> String {
     let words = match serde_json::to_value(why).unwrap() {
-        serde_json::Value::Object(about) => about
-            .iter()
-            .map(|(word, of)| format!("{word} {}", of.as_str().unwrap()))
-            .collect(),
+        serde_json::Value::Object(about) => {
+            let (word, of) = about.iter().next().unwrap();
+            format!("{word} {}", of.as_str().unwrap())
+        }
         word => word.as_str().unwrap().to_owned(),
     };
     words.replace('_', " ")
