@@ -36,7 +36,7 @@ pub const PAYMENTS: &str = "C0PAYMENTS";
 pub const RELEASES: &str = "C0RELEASES";
 
 /// What the answer says when Slack did not tell in time who somebody is.
-const TOO_SLOW: &str = "Slack did not say in time";
+pub const TOO_SLOW: &str = "Slack did not say in time";
 /// How long anything may take to show; far more than it needs, for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
