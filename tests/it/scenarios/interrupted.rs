@@ -2,7 +2,7 @@
 
 use crate::support::bot::{DEV, MIA, RELEASES, RITA, THEO, TINA, TestBot};
 use crate::support::database::Engine;
-use crate::support::process::posted;
+use crate::support::process::{UMA, posted};
 use domain::release::{AttemptState, Status};
 use std::fs;
 
@@ -151,5 +151,11 @@ pub async fn a_new_attempt_has_to_pass_every_gate_again(engine: Engine) {
     assert_eq!(starts(&bot).len(), 1);
     let refused = bot.types(DEV, "deploy REL-789").await;
     assert!(refused.contains("signoff.qa-lead"), "{refused}");
+
+    // Somebody who is QA lead signs, and it may go out.
+    bot.types(UMA, "approve REL-789").await;
+    bot.types(DEV, "deploy REL-789").await;
+    bot.becomes("REL-789", "released").await;
+    assert_eq!(starts(&bot), [start("REL-789.1", "1"), start("REL-789.2", "2")]);
     bot.finish().await;
 }
