@@ -4,9 +4,10 @@
 use super::{deploys_until_released, plans, signs_by_click, signs_by_typing};
 use crate::support::bot::{DEV, PAYMENTS, PRIYA, QUINN, run, sample_script, spool};
 use crate::support::database::Engine;
-use crate::support::process::World;
+use crate::support::process::{Replica, World};
 use countersign::deploy::spool::{Observation, observe};
 use countersign::store::JobFilter;
+use playground::Fault;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,62 @@ fn a_deployment_outlives_a_bot_that_is_told_to_end_on_sqlite() {
 #[test]
 fn a_deployment_outlives_a_bot_that_is_told_to_end_on_postgres() {
     run(Engine::Postgres, a_deployment_outlives_a_bot_that_is_told_to_end);
+}
+
+#[test]
+fn what_hangs_is_handed_back_on_sqlite() {
+    run(Engine::Sqlite, what_hangs_is_handed_back);
+}
+
+#[test]
+fn what_hangs_is_handed_back_on_postgres() {
+    run(Engine::Postgres, what_hangs_is_handed_back);
+}
+
+/// A message that Slack never answers must not keep the process, nor the message from coming.
+async fn what_hangs_is_handed_back(engine: Engine) {
+    let world = World::new(engine).await;
+    world.nudges.store(false, Ordering::Relaxed);
+    let bot = world.serve("first", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    plans(&world, "REL-789").await;
+    world.becomes("REL-789", "asking").await;
+    world.settles().await;
+    world.slack.fault("chat.update", Fault::Hang, 1_000);
+    signs_by_typing(&world, "REL-789", PRIYA, "product_owner").await;
+    world
+        .wait("a refresh that hangs", async || {
+            let calls = world.slack.calls();
+            let hangs = calls
+                .iter()
+                .any(|call| call.method == "chat.update" && call.status.is_none());
+            hangs.then_some(())
+        })
+        .await;
+    ends_in_time(&world, bot).await;
+
+    world.slack.clear_faults();
+    let bot = world.serve("second", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    world
+        .wait("the card to show the sign-off", async || {
+            let (_, card) = world.posted().into_iter().find(|(id, _)| id == "card/REL-789")?;
+            card.visible_text().contains("<@U0PRIYA> signed").then_some(())
+        })
+        .await;
+    world.settles().await;
+    world.audit().await;
+    bot.terminate().await;
+}
+
+/// Tells it to end, and sees that it holds nothing any more.
+async fn ends_in_time(world: &World, bot: Replica) {
+    let told = Instant::now();
+    bot.terminate().await;
+    let took = told.elapsed();
+    assert!(took < ENDS_WITHIN, "it took {took:?} to end");
+    assert_eq!(running_jobs(world).await, 0, "a job was not handed back");
+    println!("told to end, gone after {took:?}");
 }
 
 async fn running_jobs(world: &World) -> usize {
@@ -54,11 +111,7 @@ async fn a_deployment_outlives_a_bot_that_is_told_to_end(engine: Engine) {
         })
         .await;
 
-    let told = Instant::now();
-    bot.terminate().await;
-    let took = told.elapsed();
-    assert!(took < ENDS_WITHIN, "it took {took:?} to end");
-    assert_eq!(running_jobs(&world).await, 0, "a job was not handed back");
+    ends_in_time(&world, bot).await;
     let script = observe(&spool(world.folder.path(), "REL-789", 1).unwrap()).unwrap();
     assert!(matches!(script, Observation::Running { .. }), "{script:?}");
     world.write("payments/go", "");
@@ -83,9 +136,6 @@ async fn a_deployment_outlives_a_bot_that_is_told_to_end(engine: Engine) {
             .any(|entry| entry.visible_text().contains("came to its end")),
         "the output's end is not in the thread"
     );
-    println!(
-        "told to end while a script ran: gone after {took:?}; {}",
-        world.audit().await
-    );
+    world.audit().await;
     bot.terminate().await;
 }

@@ -2,8 +2,9 @@
 
 use crate::support::bot::{DEV, MIA, RELEASES, RITA, THEO, TINA, TestBot};
 use crate::support::database::Engine;
-use crate::support::process::{UMA, posted};
+use crate::support::process::{UMA, is_alive, posted};
 use domain::release::{AttemptState, Status};
+use rustix::process::{Signal, kill_process_group};
 use std::fs;
 
 const SETTLE: [&str; 3] = ["settle_finished", "settle_failed", "settle_new_attempt"];
@@ -14,6 +15,10 @@ async fn interrupted(bot: &TestBot) {
     bot.approved("REL-789").await;
     bot.deploys_for_long("REL-789").await;
     bot.loses_the_host("REL-789", 1).await;
+    is_interrupted(bot).await;
+}
+
+async fn is_interrupted(bot: &TestBot) {
     bot.becomes("REL-789", "interrupted").await;
     bot.card_shows("REL-789", &["OUTCOME UNKNOWN"], &SETTLE, &["stop", "deploy"])
         .await;
@@ -96,7 +101,16 @@ pub async fn two_people_who_say_that_it_finished_settle_it(engine: Engine) {
 
 pub async fn two_people_who_say_that_it_failed_settle_it(engine: Engine) {
     let bot = TestBot::start(engine).await;
-    interrupted(&bot).await;
+    bot.approved("REL-789").await;
+    bot.deploys_for_long("REL-789").await;
+    // The script goes on, and nobody is there to see how it ends.
+    let script = bot.loses_the_supervisor("REL-789", 1).await;
+    is_interrupted(&bot).await;
+    assert!(
+        is_alive(script),
+        "whoever looks at the environment decides what becomes of it"
+    );
+    kill_process_group(script, Signal::KILL).unwrap();
     bot.clicks_on_card(TINA, "REL-789", "settle_failed").await;
     assert_eq!(said(&bot).await, 1);
     bot.clicks_on_card(DEV, "REL-789", "settle_failed").await;

@@ -420,10 +420,16 @@ impl TestBot {
         ["pid", "script_pid"].map(|name| Pid::from_raw(i32::try_from(said[name].as_i64().unwrap()).unwrap()).unwrap())
     }
 
-    /// As if the host had gone down: supervisor and script are gone at once, and nothing says how it went.
-    pub async fn loses_the_host(&self, key: &str, attempt: u32) {
+    /// kill -9 for the supervisor: nothing will say how it went. Returns the script, which goes on.
+    pub async fn loses_the_supervisor(&self, key: &str, attempt: u32) -> Pid {
         let [supervisor, script] = self.processes(key, attempt).await;
         kill_process(supervisor, Signal::KILL).unwrap();
+        script
+    }
+
+    /// As if the host had gone down: supervisor and script are gone at once.
+    pub async fn loses_the_host(&self, key: &str, attempt: u32) {
+        let script = self.loses_the_supervisor(key, attempt).await;
         kill_process_group(script, Signal::KILL).unwrap();
     }
 
