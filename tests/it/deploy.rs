@@ -13,7 +13,9 @@ use countersign::deploy::redact::Redactor;
 use countersign::deploy::spool::{Observation, Outcome, Status, forbid_start, observe, request_stop, spool_directory};
 use countersign::deploy::start::{Certainty, StartError, Started, start};
 use countersign::deploy::tail::{Tail, tail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::process::is_alive;
 
 mod inputs;
 mod text;
@@ -140,12 +142,6 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// A zombie counts as gone: who has to reap it is another question.
-fn is_alive(process: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
-    test_kill_process(process).is_ok() && stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! The bot as processes of the real program: three over one PostgreSQL, one of them stopped inside its commit, web and
 //! worker apart, and kill -9 at any moment. What is killed after each call to the outside is covered by the kills.
 
+mod audited;
+mod dead;
 mod killed;
+mod ladder;
+mod readiness;
 mod repeated;
 mod replicas;
+mod terminated;
 
 use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RITA, THEO, TINA, hotfix_inputs, plan_inputs};
 use crate::support::process::{EVERYBODY, World, has_action};

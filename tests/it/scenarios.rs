@@ -2,8 +2,11 @@
 //! this, then this.*
 
 mod hotfix;
+mod interrupted;
 mod planned;
+mod posting;
 mod releases_channel;
+mod stopped;
 
 macro_rules! on_both_databases {
     ($($file:ident { $($name:ident)* })*) => {
@@ -31,6 +34,8 @@ on_both_databases! {
         a_moved_tag_is_found_before_the_start
         the_same_click_eleven_times_is_one_sign_off
         what_people_type_is_read_kindly
+        nothing_starts_before_the_planned_start
+        a_commit_is_typed_where_git_stays_silent
     }
     hotfix {
         one_click_of_the_cto_deploys_when_the_tech_lead_has_signed
@@ -38,6 +43,23 @@ on_both_databases! {
         the_notice_ladder_with_slack_down_ends_in_a_recorded_breach
         the_notice_is_posted_late_but_in_time_after_an_outage
         a_bot_that_is_down_records_the_breach_when_it_is_back
+        the_deputy_is_asked_after_ten_minutes_of_silence_and_may_sign
+    }
+    interrupted {
+        two_people_who_say_that_it_finished_settle_it
+        two_people_who_say_that_it_failed_settle_it
+        two_people_may_start_a_new_attempt
+        a_new_attempt_has_to_pass_every_gate_again
+        a_spool_that_vanished_is_no_proof_that_nothing_ran
+        a_host_that_never_comes_back_leaves_it_to_two_people
+    }
+    posting {
+        a_message_waits_as_long_as_slack_asks_and_comes_once
+        a_channel_shared_with_outsiders_gets_no_buttons
+    }
+    stopped {
+        a_stop_ends_the_script_and_frees_the_environment
+        a_script_that_ignores_term_is_killed_after_its_grace
     }
     releases_channel {
         a_bot_that_is_invited_late_posts_the_notice_by_itself

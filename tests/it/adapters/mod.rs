@@ -2,7 +2,7 @@
 
 mod directory;
 mod escalation;
-mod fake;
+pub mod fake;
 mod git;
 mod mail;
 mod response_url;

@@ -1,32 +1,41 @@
 //! Every kind of job run again, and two copies of it at once: no second decision, start or entry, and at most one more
 //! visible copy of a message.
 
-use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, THEO, TINA, TestBot, hotfix_inputs, run};
+use crate::adapters::fake::{Answer, Fake};
+use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RITA, THEO, TINA, TestBot, hotfix_inputs, run};
 use crate::support::database::Engine;
 use crate::support::process::posted;
+use crate::support::smtp::{self, Mood};
 use countersign::store::{Commit, JobFilter, JobRow, NewJob, Store};
+use domain::job::{Job, MessageId};
+use playground::Fault;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const MINUTE_MS: u64 = 60_000;
-/// Mail and pages go out at least once by design, with a fixed id; nothing else may be left out.
-const AT_LEAST_ONCE: [&str; 2] = ["mail_notice", "page"];
-const REPEATED: [&str; 12] = [
-    "resolve_source",
-    "refresh_message",
-    "post_message",
-    "start_attempt",
-    "watch_attempt",
-    "stop_attempt",
-    "ask_deputy",
-    "end_tech_lead_wait",
-    "escalate_notice",
-    "breach_notice",
-    "look_again",
-    "close_refusals",
-];
+
+/// The names of an enum's variants. The match is exhaustive: a kind that is added there doesn't compile here, and one that is
+/// added here must have been run again.
+macro_rules! kinds {
+    ($names:ident, $name:ident($of:ident): $($variant:ident)*) => {
+        const $names: &[&str] = &[$(stringify!($variant)),*];
+
+        fn $name(it: &$of) -> &'static str {
+            match it {
+                $($of::$variant { .. } => stringify!($variant),)*
+            }
+        }
+    };
+}
+
+kinds! { JOBS, job_name(Job):
+    ResolveSource RefreshMessage PostMessage StartAttempt WatchAttempt StopAttempt AskDeputy EndTechLeadWait EscalateNotice
+    BreachNotice MailNotice Page LookAgain CloseRefusals
+}
+
+kinds! { MESSAGES, message_name(MessageId): Card Question Story Notice Outcome Breach }
 
 #[test]
 fn finished_jobs_run_again_and_twice_at_once_on_sqlite() {
@@ -72,26 +81,102 @@ async fn signs_and_deploys_hotfix(bot: &TestBot) {
     .await;
 }
 
-/// Both scenarios, and a deployment that is stopped.
+/// A planned release, a deployment that is stopped, one whose host is lost, and a hotfix whose notice comes too late.
 async fn scenarios(bot: &TestBot) {
     planned(bot).await;
-    bot.asks_for_hotfix(THEO, "v1.4.1").await;
-    signs_and_deploys_hotfix(bot).await;
-
-    bot.write("payments/slow", "20");
-    bot.plans("REL-790", "v1.4.0").await;
-    bot.becomes("REL-790", "asking").await;
-    bot.types(PRIYA, "approve REL-790").await;
-    bot.types(QUINN, "approve REL-790").await;
-    bot.becomes("REL-790", "approved").await;
-    bot.types(DEV, "deploy REL-790").await;
-    bot.wait("the script", async || (bot.starts("payments").len() == 3).then_some(()))
-        .await;
+    bot.approved("REL-790").await;
+    bot.deploys_for_long("REL-790").await;
     bot.types(DEV, "stop REL-790").await;
-    bot.wait("the stop", async || {
-        bot.release("REL-790").await.live_attempt().is_none().then_some(())
+    bot.becomes("REL-790", "approved").await;
+    bot.deploys_for_long("REL-790").await;
+    bot.loses_the_host("REL-790", 2).await;
+    bot.becomes("REL-790", "interrupted").await;
+    bot.clicks_on_card(DEV, "REL-790", "settle_failed").await;
+    bot.clicks_on_card(RITA, "REL-790", "settle_failed").await;
+    bot.becomes("REL-790", "approved").await;
+    breach(bot, "HOTFIX-1").await;
+    slack_is_back(bot, "HOTFIX-1").await;
+}
+
+/// A hotfix of ledger whose notice Slack does not take until the hour is over.
+async fn breach(bot: &TestBot, key: &str) {
+    bot.types(THEO, "hotfix ledger v1.4.1").await;
+    assert_eq!(bot.submits(THEO, &hotfix_inputs()).await, json!({}));
+    bot.becomes(key, "asking").await;
+    bot.types(TINA, &format!("approve {key}")).await;
+    bot.slack.fault("chat.postMessage", Fault::Unavailable, 100_000);
+    bot.types(CLEO, &format!("approve {key}")).await;
+    bot.becomes(key, "released").await;
+    for (minutes, steps) in [(5, 1), (10, 2), (30, 3)] {
+        bot.slack.advance(minutes * MINUTE_MS).unwrap();
+        bot.wait(&format!("{steps} steps, and all that they set off"), async || {
+            let taken = bot.count(key, "NoticeEscalated").await >= steps;
+            // Moving the clock on would end the leases of what still runs.
+            let open = jobs(store(bot), &["queued", "running"]).await;
+            let set_off = |job: &JobRow| ["mail_notice", "page"].contains(&kind(job).as_str());
+            (taken && !open.iter().any(set_off)).then_some(())
+        })
+        .await;
+    }
+    bot.slack.advance(16 * MINUTE_MS).unwrap();
+    bot.wait("the breach", async || {
+        (bot.count(key, "NoticeBreached").await >= 1).then_some(())
     })
     .await;
+}
+
+async fn slack_is_back(bot: &TestBot, key: &str) {
+    bot.slack.clear_faults();
+    bot.slack.advance(MINUTE_MS).unwrap();
+    bot.wait("the notice to be on record", async || {
+        bot.release(key).await.attempts[0].notice.as_ref()?.posted_ms
+    })
+    .await;
+}
+
+/// Where mails and pages arrive.
+struct Told {
+    mail: smtp::Server,
+    pager: Fake,
+}
+
+impl Told {
+    /// A bot that can mail and ring.
+    async fn bot(engine: Engine) -> (TestBot, Self) {
+        let mail = smtp::Server::start(Mood::Friendly).await;
+        let pager = Fake::start(|_| Answer::status(202, "")).await;
+        let told = format!(
+            "[mail]\nteams = [\"all-teams@acme.test\"]\n\n[escalation]\nwebhook = \"{}/page\"\n",
+            pager.url
+        );
+        let mut bot = TestBot::with(engine, |config| config.replace("[escalation]\n", &told)).await;
+        bot.stop().await;
+        bot.environment = vec![
+            ("SMTP_URL".to_owned(), format!("smtp://127.0.0.1:{}", mail.port)),
+            ("SMTP_FROM".to_owned(), "countersign@acme.test".to_owned()),
+        ];
+        bot.boot().await;
+        (bot, Self { mail, pager })
+    }
+
+    /// By their ids, which say what is the same.
+    fn mails(&self) -> Vec<String> {
+        let said = self.mail.said();
+        let ids = said.lines().filter(|line| line.starts_with("Message-ID:"));
+        ids.map(str::to_owned).collect()
+    }
+
+    fn pages(&self) -> Vec<String> {
+        let pages = self.pager.asked();
+        pages
+            .into_iter()
+            .map(|page| page.headers["idempotency-key"].clone())
+            .collect()
+    }
+}
+
+fn distinct(ids: &[String]) -> BTreeSet<&String> {
+    ids.iter().collect()
 }
 
 fn store(bot: &TestBot) -> &Store {
@@ -110,6 +195,32 @@ async fn jobs(store: &Store, states: &[&str]) -> Vec<JobRow> {
 /// The name in `refresh_message.v1`.
 fn kind(job: &JobRow) -> String {
     job.kind.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Every kind of job and of message has a finished job here.
+fn nothing_is_left_out(finished: &[JobRow]) {
+    let jobs: Vec<Job> = finished
+        .iter()
+        .map(|job| serde_json::from_str(&job.payload).unwrap())
+        .collect();
+    let mut left_out: BTreeSet<&str> = JOBS.iter().chain(MESSAGES).copied().collect();
+    for job in &jobs {
+        left_out.remove(job_name(job));
+        if let Job::RefreshMessage { message } | Job::PostMessage { message } = job {
+            left_out.remove(message_name(message));
+        }
+    }
+    assert_eq!(left_out, BTreeSet::new(), "no job of these scenarios is one of these");
+    // An interruption stands in #releases, and what became of it is told in the same message.
+    let told_again = |job: &Job| {
+        matches!(
+            job,
+            Job::RefreshMessage {
+                message: MessageId::Outcome { .. }
+            }
+        )
+    };
+    assert!(jobs.iter().any(told_again), "no outcome was told again");
 }
 
 fn copy(job: &JobRow, id: String, now_ms: i64) -> NewJob {
@@ -148,28 +259,28 @@ fn copies(bot: &TestBot) -> BTreeMap<String, usize> {
     copies
 }
 
-/// Waits until nothing is due any more.
+/// Waits until nothing is due any more. Messages go out at one a second and channel: this takes as long as they get fewer.
 async fn idle(bot: &TestBot) {
-    bot.wait("the queue to be done", async || {
-        let soon_ms = bot.clock.now_ms() + 1_500;
-        let open = jobs(store(bot), &["queued", "running", "dead"]).await;
-        assert!(open.iter().all(|job| job.state != "dead"), "{open:#?}");
-        open.iter()
-            .all(|job| job.state == "queued" && job.due_ms > soon_ms)
-            .then_some(())
-    })
-    .await;
+    let mut fewest = usize::MAX;
+    while fewest > 0 {
+        fewest = bot
+            .wait("the queue to get shorter", async || {
+                let soon_ms = bot.clock.now_ms() + 1_500;
+                let open = jobs(store(bot), &["queued", "running", "dead"]).await;
+                assert!(open.iter().all(|job| job.state != "dead"), "{open:#?}");
+                let waits = |job: &&JobRow| job.state == "queued" && job.due_ms > soon_ms;
+                let left = open.len() - open.iter().filter(waits).count();
+                (left == 0 || left < fewest).then_some(left)
+            })
+            .await;
+    }
 }
 
 async fn finished_jobs_run_again(engine: Engine) {
-    let bot = TestBot::start(engine).await;
+    let (bot, told) = Told::bot(engine).await;
     scenarios(&bot).await;
     idle(&bot).await;
     // The timers, up to the last one.
-    for _ in 0..6 {
-        bot.slack.advance(15 * MINUTE_MS).unwrap();
-        idle(&bot).await;
-    }
     let timers = jobs(store(&bot), &["queued"]).await;
     if let Some(last_ms) = timers.iter().map(|job| job.due_ms).max() {
         let ahead_ms = u64::try_from(last_ms - bot.clock.now_ms()).unwrap_or_default();
@@ -177,17 +288,16 @@ async fn finished_jobs_run_again(engine: Engine) {
         idle(&bot).await;
     }
     let finished = jobs(store(&bot), &["done"]).await;
+    nothing_is_left_out(&finished);
     let kinds: BTreeSet<String> = finished.iter().map(kind).collect();
-    let missing: Vec<&str> = REPEATED.into_iter().filter(|kind| !kinds.contains(*kind)).collect();
-    assert_eq!(missing, Vec::<&str>::new(), "kinds that no job of these scenarios has");
     let (head, starts) = (store(&bot).head().await.unwrap(), bot.starts("payments"));
-    let before = copies(&bot);
+    let (before, mailed, rung) = (copies(&bot), told.mails(), told.pages());
+    assert_eq!((mailed.len(), rung.len()), (1, 2));
     let mut ran = 0;
     for copies_at_once in [1, 2] {
         let now_ms = bot.clock.now_ms();
         let again: Vec<NewJob> = finished
             .iter()
-            .filter(|job| !AT_LEAST_ONCE.contains(&kind(job).as_str()))
             .flat_map(|job| {
                 (0..copies_at_once).map(move |n| copy(job, format!("again/{copies_at_once}/{n}/{}", job.id), now_ms))
             })
@@ -201,6 +311,11 @@ async fn finished_jobs_run_again(engine: Engine) {
     assert_eq!(after, head, "new entries: {news:#?}");
     assert_eq!(bot.starts("payments"), starts);
     assert_eq!(copies(&bot), before, "new copies of messages");
+    // Sent again, and known by their ids as the ones that were sent before.
+    let (mailed_again, rung_again) = (told.mails(), told.pages());
+    assert_eq!((mailed_again.len(), rung_again.len()), (1 + 3, 2 + 6));
+    assert_eq!(distinct(&mailed_again), distinct(&mailed));
+    assert_eq!(distinct(&rung_again), distinct(&rung));
     println!(
         "{engine:?}: {ran} repeats of {} jobs: no entry, no start, no message; kinds {kinds:?}",
         finished.len()
@@ -208,28 +323,29 @@ async fn finished_jobs_run_again(engine: Engine) {
     bot.finish().await;
 }
 
-/// As soon as a job is due, a copy runs beside it, so that the first runs of all kinds meet each other.
+/// As soon as a job is due, a copy runs beside it, so that the first runs of all kinds meet each other; how many there were.
+async fn double(bot: &TestBot, over: &AtomicBool) -> usize {
+    let mut seen = BTreeSet::new();
+    while !over.load(Ordering::SeqCst) {
+        let now_ms = bot.clock.now_ms();
+        let due = jobs(store(bot), &["queued", "running", "done"]).await;
+        let fresh: Vec<JobRow> = due
+            .into_iter()
+            .filter(|job| job.due_ms <= now_ms && !job.id.starts_with("beside/") && seen.insert(job.id.clone()))
+            .collect();
+        let beside = |job: &JobRow| copy(job, format!("beside/{}", job.id), now_ms);
+        let beside: Vec<NewJob> = fresh.iter().map(beside).collect();
+        if !beside.is_empty() {
+            queue(store(bot), beside, now_ms).await;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    seen.len()
+}
+
 async fn every_job_runs_twice_at_once(engine: Engine) {
     let bot = TestBot::start(engine).await;
     let over = AtomicBool::new(false);
-    let doubling = async {
-        let mut seen = BTreeSet::new();
-        while !over.load(Ordering::SeqCst) {
-            let now_ms = bot.clock.now_ms();
-            let due = jobs(store(&bot), &["queued", "running", "done"]).await;
-            let fresh: Vec<JobRow> = due
-                .into_iter()
-                .filter(|job| job.due_ms <= now_ms && !job.id.starts_with("beside/") && seen.insert(job.id.clone()))
-                .collect();
-            let beside = |job: &JobRow| copy(job, format!("beside/{}", job.id), now_ms);
-            let beside: Vec<NewJob> = fresh.iter().map(beside).collect();
-            if !beside.is_empty() {
-                queue(store(&bot), beside, now_ms).await;
-            }
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-        seen.len()
-    };
     let acting = async {
         tokio::join!(planned(&bot), async {
             bot.types(THEO, "hotfix ledger v1.4.1").await;
@@ -240,7 +356,7 @@ async fn every_job_runs_twice_at_once(engine: Engine) {
         over.store(true, Ordering::SeqCst);
     };
     let began = Instant::now();
-    let (jobs, ()) = tokio::join!(doubling, acting);
+    let (jobs, ()) = tokio::join!(double(&bot, &over), acting);
     idle(&bot).await;
     assert_eq!((bot.starts("payments").len(), bot.starts("ledger").len()), (1, 1));
     for key in ["REL-789", "HOTFIX-1"] {
@@ -270,6 +386,73 @@ async fn every_job_runs_twice_at_once(engine: Engine) {
          copy: {more:?}",
         began.elapsed()
     );
+    bot.finish().await;
+}
+
+#[test]
+fn the_notice_clock_runs_twice_while_slack_is_down_on_sqlite() {
+    run(Engine::Sqlite, the_notice_clock_runs_twice_while_slack_is_down);
+}
+
+#[test]
+fn the_notice_clock_runs_twice_while_slack_is_down_on_postgres() {
+    run(Engine::Postgres, the_notice_clock_runs_twice_while_slack_is_down);
+}
+
+/// Each timer of the ladder and its copy run while the notice is still missing, so that both find something to do.
+async fn the_notice_clock_runs_twice_while_slack_is_down(engine: Engine) {
+    let (bot, told) = Told::bot(engine).await;
+    let over = AtomicBool::new(false);
+    let acting = async {
+        breach(&bot, "HOTFIX-1").await;
+        // All of it once more, and twice at once, with the notice still missing.
+        let timers = bot
+            .wait("the timers themselves to be done", async || {
+                let mut done = jobs(store(&bot), &["done"]).await;
+                done.retain(|job| ["escalate_notice", "breach_notice"].contains(&kind(job).as_str()));
+                done.retain(|job| !job.id.starts_with("beside/"));
+                (done.len() == 4).then_some(done)
+            })
+            .await;
+        let now_ms = bot.clock.now_ms();
+        let again = |job: &JobRow| [0, 1].map(|n| copy(job, format!("again/{n}/{}", job.id), now_ms));
+        let again: Vec<NewJob> = timers.iter().flat_map(again).collect();
+        let ids: BTreeSet<String> = again.iter().map(|job| job.id.clone()).collect();
+        queue(store(&bot), again, now_ms).await;
+        bot.wait("the repeats to be done", async || {
+            let done = jobs(store(&bot), &["done"]).await;
+            let ran = done.iter().filter(|job| ids.contains(&job.id)).count();
+            (ran == ids.len()).then_some(())
+        })
+        .await;
+        assert!(
+            bot.release("HOTFIX-1").await.attempts[0]
+                .notice
+                .as_ref()
+                .unwrap()
+                .posted_ms
+                .is_none()
+        );
+        over.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(double(&bot, &over), acting);
+    slack_is_back(&bot, "HOTFIX-1").await;
+    idle(&bot).await;
+    assert_eq!(bot.count("HOTFIX-1", "NoticeEscalated").await, 3);
+    assert_eq!(bot.count("HOTFIX-1", "NoticeBreached").await, 1);
+    assert_eq!(bot.count("HOTFIX-1", "NoticePosted").await, 1);
+    // What a step sets off was doubled too, and carries the same id.
+    let (mailed, rung) = (told.mails(), told.pages());
+    assert!(mailed.len() >= 2 && rung.len() >= 4, "{mailed:?} {rung:?}");
+    assert_eq!((distinct(&mailed).len(), distinct(&rung).len()), (1, 2));
+    let copies = copies(&bot);
+    for id in ["notice/HOTFIX-1/1", "breach/HOTFIX-1/1"] {
+        assert_eq!(
+            copies.get(id),
+            Some(&1),
+            "#releases is searched before a repeat: {copies:#?}"
+        );
+    }
     bot.finish().await;
 }
 

@@ -1,7 +1,9 @@
 //! A hotfix (clause 3.4), and the clock of its notice.
 
-use crate::support::bot::{CLEO, RELEASES, THEO, TINA, TestBot};
+use crate::support::bot::{CLEO, RELEASES, THEO, TINA, TestBot, VERA};
 use crate::support::database::Engine;
+use crate::support::process::has_action;
+use domain::role::Role;
 use playground::Fault;
 
 pub const MINUTE_MS: u64 = 60_000;
@@ -171,5 +173,30 @@ pub async fn a_bot_that_is_down_records_the_breach_when_it_is_back(engine: Engin
     assert!(breach.recorded_ms >= started_ms + 36_000_000, "when it was recorded");
     bot.sees(RELEASES, &["HOTFIX"]).await;
     drop_dead_mail(&bot).await;
+    bot.finish().await;
+}
+
+pub async fn the_deputy_is_asked_after_ten_minutes_of_silence_and_may_sign(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    hotfix_under_way(&bot).await;
+    bot.sees(&bot.slack.dm(CLEO), &["HOTFIX-1"]).await;
+    bot.slack.advance(9 * MINUTE_MS).unwrap();
+    bot.clock.follow();
+    bot.quiet().await;
+    assert_eq!(bot.slack.dm_messages(VERA).len(), 0, "9 minutes are not 10");
+    bot.slack.advance(MINUTE_MS).unwrap();
+    bot.clock.follow();
+    bot.clicks_in_dm(VERA, "approve").await;
+    let release = bot.becomes("HOTFIX-1", "released").await;
+    assert_eq!(bot.starts("payments").len(), 1);
+    let deputy = &release.sign_offs[&Role::Cto].person;
+    let users = bot.running().handler.store.people(&[deputy.as_str()]).await.unwrap();
+    assert_eq!(users[0].user, VERA);
+    // The CTO's own buttons are gone.
+    bot.wait("cleo's question to be settled", async || {
+        let asked = bot.slack.dm_messages(CLEO);
+        (!asked.iter().any(|message| has_action(message, "approve"))).then_some(())
+    })
+    .await;
     bot.finish().await;
 }

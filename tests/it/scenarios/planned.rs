@@ -4,7 +4,12 @@ use crate::support::bot::{
     DEV, GUS, MIA, PAYMENTS, PRIYA, QUINN, RELEASES, RITA, THEO, TestBot, plan_inputs, tag_commit,
 };
 use crate::support::database::Engine;
+use domain::event::SourceProblem;
 use serde_json::json;
+use std::fs;
+use std::process::Command;
+
+const MINUTE_MS: u64 = 60_000;
 
 pub async fn a_planned_release_from_plan_to_production(engine: Engine) {
     let bot = TestBot::start(engine).await;
@@ -208,5 +213,66 @@ pub async fn what_people_type_is_read_kindly(engine: Engine) {
         let answer = bot.types(THEO, text).await;
         assert!(answer.contains(word), "{text}: {answer}");
     }
+    bot.finish().await;
+}
+
+pub async fn nothing_starts_before_the_planned_start(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.types(RITA, "plan REL-789 payments v1.4.0").await;
+    let mut inputs = plan_inputs();
+    inputs["start"] = json!(bot.slack.now_ms() / 1_000 + 30 * 60);
+    assert_eq!(bot.submits(RITA, &inputs).await, json!({}));
+    bot.becomes("REL-789", "asking").await;
+    bot.types(PRIYA, "approve REL-789").await;
+    bot.types(QUINN, "approve REL-789").await;
+    bot.becomes("REL-789", "approved").await;
+    let refused = bot.types(DEV, "deploy REL-789").await;
+    assert!(refused.contains("deploy.start"), "{refused}");
+    assert_eq!(bot.release("REL-789").await.attempts.len(), 0);
+
+    bot.slack.advance(31 * MINUTE_MS).unwrap();
+    bot.clock.follow();
+    bot.types(DEV, "deploy REL-789").await;
+    bot.becomes("REL-789", "released").await;
+    assert_eq!(bot.starts("payments").len(), 1);
+    bot.finish().await;
+}
+
+pub async fn a_commit_is_typed_where_git_stays_silent(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    let home = bot.folder.path().join("payments");
+    let away = home.join("away");
+    fs::rename(home.join("repository"), &away).unwrap();
+    bot.plans("REL-789", "v1.4.0").await;
+    bot.wait("Git to be found silent", async || {
+        (bot.release("REL-789").await.source_problem == Some(SourceProblem::GitSilent)).then_some(())
+    })
+    .await;
+    // Nobody is asked before it is known what they would sign.
+    bot.types(PRIYA, "approve REL-789").await;
+    assert!(bot.release("REL-789").await.sign_offs.is_empty());
+
+    let commit = Command::new("git")
+        .current_dir(&away)
+        .args(["rev-parse", "v1.4.0^{commit}"])
+        .output()
+        .unwrap();
+    let commit = String::from_utf8(commit.stdout).unwrap().trim().to_owned();
+    let refused = bot.types(MIA, &format!("commit REL-789 {commit}")).await;
+    assert!(refused.contains("roles.commands"), "{refused}");
+    bot.types(RITA, &format!("commit REL-789 {}", &commit[..12])).await;
+    assert!(
+        bot.release("REL-789").await.typed_commit.is_none(),
+        "a short commit is none"
+    );
+    bot.types(RITA, &format!("commit REL-789 {commit}")).await;
+    let release = bot.becomes("REL-789", "asking").await;
+    assert_eq!(release.source.unwrap().commit.to_string(), commit);
+    bot.types(PRIYA, "approve REL-789").await;
+    bot.types(QUINN, "approve REL-789").await;
+    bot.becomes("REL-789", "approved").await;
+    bot.types(DEV, "deploy REL-789").await;
+    bot.becomes("REL-789", "released").await;
+    bot.sees(PAYMENTS, &["deploying v1.4.0", &commit]).await;
     bot.finish().await;
 }

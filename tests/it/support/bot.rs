@@ -2,6 +2,7 @@
 //! [`TestBot::finish`]: the queue is done, nothing is dead, the chain verifies and every state row is what the log says.
 
 use super::database::{Database, Engine};
+use super::process::{has_action, posted};
 use countersign::app::{Part, Running, Setup, start};
 use countersign::clock::Clock;
 use countersign::config::{Config, Variables};
@@ -10,6 +11,7 @@ use domain::ids::ReleaseKey;
 use domain::log_entry::Verifier;
 use domain::release::Release;
 use playground::{Ack, Handle, Message, Options, Workspace};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
@@ -26,6 +28,7 @@ pub const QUINN: &str = "U0QUINN";
 pub const THEO: &str = "U0THEO";
 pub const TINA: &str = "U0TINA";
 pub const CLEO: &str = "U0CLEO";
+pub const VERA: &str = "U0VERA";
 pub const DEV: &str = "U0DEV";
 pub const MIA: &str = "U0MIA";
 pub const GUS: &str = "U0GUS";
@@ -33,7 +36,7 @@ pub const PAYMENTS: &str = "C0PAYMENTS";
 pub const RELEASES: &str = "C0RELEASES";
 
 /// What the answer says when Slack did not tell in time who somebody is.
-const TOO_SLOW: &str = "Slack did not say in time";
+pub const TOO_SLOW: &str = "Slack did not say in time";
 /// How long anything may take to show; far more than it needs, for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -43,7 +46,23 @@ pub struct TestBot {
     pub database: Database,
     pub running: Option<Running>,
     pub clock: Clock,
+    /// What is set for it besides [`TestBot::variables`], from the next boot on.
+    pub environment: Vec<(String, String)>,
+    /// What supervises its deployments, from the next boot on.
+    pub binary: PathBuf,
     follower: tokio::task::JoinHandle<()>,
+}
+
+const SAMPLE_SCRIPT: &str = r#"echo "deploying $COUNTERSIGN_VERSION at $COUNTERSIGN_COMMIT"
+if [ -e slow ]; then sleep "$(cat slow)"; fi
+if [ -e fail ]; then echo boom >&2; exit 3; fi
+echo live"#;
+
+/// A deployment script that says that it was started, and then does this.
+pub fn sample_script(body: &str) -> String {
+    // Appends with one write, so that a second start could not hide.
+    let start = r#"printf '%s\n' "$COUNTERSIGN_ATTEMPT $COUNTERSIGN_FENCE $*" >> starts"#;
+    format!("#!/bin/sh\nset -eu\n{start}\n{body}\n")
 }
 
 /// Writes the services' repositories and scripts and the configuration; returns the configuration's text.
@@ -53,11 +72,7 @@ pub fn sample(folder: &Path) -> String {
         let home = folder.join(name);
         fs::create_dir_all(home.join("repository")).unwrap();
         let script = home.join("deploy.sh");
-        // Appends with one write, so that a second start could not hide.
-        let text = "#!/bin/sh\nset -eu\nprintf '%s\\n' \"$COUNTERSIGN_ATTEMPT $COUNTERSIGN_FENCE $*\" >> starts\n\
-                    echo \"deploying $COUNTERSIGN_VERSION at $COUNTERSIGN_COMMIT\"\n\
-                    if [ -e slow ]; then sleep \"$(cat slow)\"; fi\nif [ -e fail ]; then echo boom >&2; exit 3; fi\necho live\n";
-        fs::write(&script, text).unwrap();
+        fs::write(&script, sample_script(SAMPLE_SCRIPT)).unwrap();
         fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
         git(&home, &["init", "--quiet", "--initial-branch=main"]);
         for tag in ["v1.3.9", "v1.4.0", "v1.4.1"] {
@@ -134,6 +149,8 @@ impl TestBot {
             database: Database::new(engine).await,
             running: None,
             clock,
+            environment: Vec::new(),
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_countersign")),
             follower,
         };
         bot.boot().await;
@@ -144,12 +161,11 @@ impl TestBot {
     pub async fn boot(&mut self) {
         let text = fs::read_to_string(self.folder.path().join("countersign.toml")).unwrap();
         let (config, _) = Config::load(&self.variables(), &text).unwrap_or_else(|problems| panic!("{problems}"));
-        let binary = PathBuf::from(env!("CARGO_BIN_EXE_countersign"));
         let running = start(Setup {
             config,
             part: Part::All,
             clock: self.clock.clone(),
-            binary,
+            binary: self.binary.clone(),
         })
         .await
         .unwrap();
@@ -169,7 +185,9 @@ impl TestBot {
             ("COUNTERSIGN_LISTEN", "127.0.0.1:0".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .into_iter()
+        .chain(self.environment.iter().cloned())
+        .collect()
     }
 
     pub async fn stop(&mut self) {
@@ -322,6 +340,99 @@ impl TestBot {
         assert_eq!(complaints, json!({}), "the hotfix");
     }
 
+    /// Plans a release of payments and has it signed by everybody it needs.
+    pub async fn approved(&self, key: &str) {
+        self.plans(key, "v1.4.0").await;
+        self.becomes(key, "asking").await;
+        self.types(PRIYA, &format!("approve {key}")).await;
+        self.types(QUINN, &format!("approve {key}")).await;
+        self.becomes(key, "approved").await;
+    }
+
+    /// Deploys a release whose script goes on until somebody ends it, and waits until it runs.
+    pub async fn deploys_for_long(&self, key: &str) {
+        self.write("payments/slow", "600");
+        let before = self.starts("payments").len();
+        self.types(DEV, &format!("deploy {key}")).await;
+        self.wait("the script", async || {
+            (self.starts("payments").len() > before).then_some(())
+        })
+        .await;
+        self.becomes(key, "deploying").await;
+    }
+
+    /// The release's card as it stands.
+    pub fn card(&self, key: &str) -> Option<Message> {
+        let id = format!("card/{key}");
+        let card = posted(&self.slack).into_iter().find(|(posted, _)| *posted == id);
+        card.map(|(_, message)| message)
+    }
+
+    /// Waits until the card says all of `words` and has these actions and no other of `never`.
+    pub async fn card_shows(&self, key: &str, words: &[&str], actions: &[&str], never: &[&str]) -> Message {
+        self.wait(&format!("{words:?} and {actions:?} on the card of {key}"), async || {
+            let card = self.card(key)?;
+            let text = card.visible_text();
+            let shows = words.iter().all(|word| text.contains(word))
+                && actions.iter().all(|action| has_action(&card, action))
+                && !never.iter().any(|action| has_action(&card, action));
+            shows.then_some(card)
+        })
+        .await
+    }
+
+    /// Clicks on the card and returns the private answer; again where Slack was too slow for a busy machine.
+    pub async fn clicks_on_card(&self, user: &str, key: &str, action: &str) -> String {
+        loop {
+            let card = self.card_shows(key, &[], &[action], &[]).await;
+            let before = self.slack.ephemerals(user).len();
+            let ack = self.slack.click(user, &card.channel, &card.ts, action).await;
+            assert!(ack.ok(), "{user}'s click on {action}: {ack:?}");
+            let answer = self
+                .wait(&format!("the answer to {user}'s {action}"), async || {
+                    self.slack.ephemerals(user).into_iter().nth(before)
+                })
+                .await
+                .visible_text();
+            if !answer.contains(TOO_SLOW) {
+                return answer;
+            }
+        }
+    }
+
+    /// How often an event stands in the release's log.
+    pub async fn count(&self, key: &str, event: &str) -> usize {
+        let stream = ReleaseKey::new(key).unwrap().stream();
+        let entries = self.running().handler.store.entries_of(&stream).await.unwrap();
+        let name = format!("\"{event}.v1\"");
+        entries.iter().filter(|entry| entry.bytes.contains(&name)).count()
+    }
+
+    /// What the spool of an attempt says of the two processes behind it, once they run: supervisor and script.
+    pub async fn processes(&self, key: &str, attempt: u32) -> [Pid; 2] {
+        let said = self
+            .wait(&format!("the supervisor of attempt {attempt} of {key}"), async || {
+                let spool = spool(self.folder.path(), key, attempt)?;
+                let text = fs::read_to_string(spool.join("supervisor.json")).ok()?;
+                serde_json::from_str::<Value>(&text).ok()
+            })
+            .await;
+        ["pid", "script_pid"].map(|name| Pid::from_raw(i32::try_from(said[name].as_i64().unwrap()).unwrap()).unwrap())
+    }
+
+    /// kill -9 for the supervisor: nothing will say how it went. Returns the script, which goes on.
+    pub async fn loses_the_supervisor(&self, key: &str, attempt: u32) -> Pid {
+        let [supervisor, script] = self.processes(key, attempt).await;
+        kill_process(supervisor, Signal::KILL).unwrap();
+        script
+    }
+
+    /// As if the host had gone down: supervisor and script are gone at once.
+    pub async fn loses_the_host(&self, key: &str, attempt: u32) {
+        let script = self.loses_the_supervisor(key, attempt).await;
+        kill_process_group(script, Signal::KILL).unwrap();
+    }
+
     pub async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.running().address);
         reqwest::get(url).await.unwrap().text().await.unwrap()
@@ -404,6 +515,16 @@ impl TestBot {
             assert_eq!(serde_json::to_value(replayed).unwrap(), stored, "{}", row.stream);
         }
     }
+}
+
+/// Where an attempt's supervisor keeps what it knows, below the folder of its bot.
+pub fn spool(folder: &Path, key: &str, attempt: u32) -> Option<PathBuf> {
+    let own = format!("{key}.{attempt}.");
+    let mut spools = fs::read_dir(folder.join("data/attempts")).ok()?;
+    spools.find_map(|spool| {
+        let path = spool.ok()?.path();
+        path.file_name()?.to_str()?.starts_with(&own).then_some(path)
+    })
 }
 
 pub fn plan_inputs() -> Value {

@@ -4,3 +4,4 @@ pub mod bot;
 pub mod database;
 pub mod postgres;
 pub mod process;
+pub mod smtp;

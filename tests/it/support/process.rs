@@ -1,7 +1,7 @@
 //! The bot as real processes: the built program beside the playground, over one database, to be killed, stopped and
 //! continued. What happened is read from the log behind its back.
 
-use super::bot::{CLEO, DEV, MIA, PAYMENTS, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, sample};
+use super::bot::{CLEO, DEV, MIA, PAYMENTS, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, VERA, sample};
 use super::database::{Database, Engine};
 use axum::Router;
 use axum::body::Bytes;
@@ -11,7 +11,7 @@ use countersign::store::{JobFilter, MessageRow, Options, Store};
 use domain::ids::ReleaseKey;
 use domain::release::Release;
 use playground::{Ack, Handle, Message, Workspace};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +26,6 @@ use tokio::sync::{Notify, OnceCell};
 
 pub const LEDGER: &str = "C0LEDGER";
 pub const UMA: &str = "U0UMA";
-pub const VERA: &str = "U0VERA";
 /// Everybody who may have got a message.
 pub const EVERYBODY: [&str; 10] = [RITA, PRIYA, QUINN, UMA, THEO, TINA, CLEO, VERA, DEV, MIA];
 /// How long anything may take to show; far more than it needs, for a busy machine.
@@ -42,6 +41,8 @@ pub struct World {
     pub database: Database,
     /// Whether waiting may move the clock.
     pub nudges: AtomicBool,
+    /// What is set for processes besides what all of them need.
+    environment: Vec<(String, String)>,
     store: OnceCell<Store>,
 }
 
@@ -56,9 +57,19 @@ pub struct Told {
 
 impl World {
     pub async fn new(engine: Engine) -> Self {
+        Self::with(engine, |config| config, Vec::new()).await
+    }
+
+    /// `change` has the last word on the configuration's text; `environment` is set besides.
+    pub async fn with(
+        engine: Engine,
+        change: impl FnOnce(String) -> String,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         countersign::tls::install();
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("countersign.toml"), sample(folder.path())).unwrap();
+        let text = change(sample(folder.path()));
+        fs::write(folder.path().join("countersign.toml"), text).unwrap();
         let slack = playground::start(playground::Options {
             rate_limits: false,
             clock_file: Some(folder.path().join("clock")),
@@ -71,6 +82,7 @@ impl World {
             folder,
             database: Database::new(engine).await,
             nudges: AtomicBool::new(true),
+            environment,
             store: OnceCell::new(),
         }
     }
@@ -89,6 +101,7 @@ impl World {
             .env("COUNTERSIGN_CONFIG", path("countersign.toml"))
             .env("COUNTERSIGN_DATA", path("data"))
             .env("COUNTERSIGN_LISTEN", "127.0.0.1:0")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -391,6 +404,12 @@ pub fn has_action(message: &Message, action: &str) -> bool {
     serde_json::to_string(&message.blocks)
         .unwrap()
         .contains(&format!("\"action_id\":\"{action}\""))
+}
+
+/// A zombie counts as gone: who has to reap it is another question.
+pub fn is_alive(process: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    test_kill_process(process).is_ok() && stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// A running process; dropping it kills it.
