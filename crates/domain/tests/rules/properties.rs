@@ -220,7 +220,9 @@ struct Reading {
     /// What a signature was given on, in plain words.
     content: BTreeMap<&'static str, String>,
     signed: BTreeMap<Role, (SignOff, BTreeMap<&'static str, String>)>,
-    rejected: BTreeMap<Role, usize>,
+    rejected: BTreeMap<Role, (usize, PersonId)>,
+    /// The tech lead had signed, took it back, and no tech lead has signed since.
+    tech_lead_took_it_back: bool,
     confirmed_at: Option<usize>,
     asked_tech_leads: Option<(Millis, BTreeSet<PersonId>)>,
     cancelled: bool,
@@ -279,6 +281,7 @@ fn read(log: &[(Millis, Event)]) -> Reading {
                 r.content.insert("commit", commit.to_string());
                 r.content.insert("script", format!("{script} {executor}"));
                 r.asked_tech_leads = None;
+                r.tech_lead_took_it_back = false;
             }
             Event::SignOffRequested {
                 role: Role::TechLead,
@@ -291,17 +294,21 @@ fn read(log: &[(Millis, Event)]) -> Reading {
             }
             Event::SignedOff { sign_off } => {
                 r.rejected.remove(&sign_off.role);
+                r.tech_lead_took_it_back &= sign_off.role != Role::TechLead;
                 if sign_off.role == Role::Cto {
                     r.confirmed_at = sign_off.confirms_rejection.then_some(index);
                 }
                 r.signed
                     .insert(sign_off.role, ((**sign_off).clone(), r.content.clone()));
             }
-            Event::SignOffWithdrawn { role, .. } => drop(r.signed.remove(role)),
-            Event::SignOffsVoided { roles, .. } => r.signed.retain(|role, _| !roles.contains(role)),
-            Event::ReleaseRejected { role, .. } => {
+            Event::SignOffWithdrawn { role, .. } => {
                 r.signed.remove(role);
-                r.rejected.insert(*role, index);
+                r.tech_lead_took_it_back |= *role == Role::TechLead;
+            }
+            Event::SignOffsVoided { roles, .. } => r.signed.retain(|role, _| !roles.contains(role)),
+            Event::ReleaseRejected { role, person, .. } => {
+                r.signed.remove(role);
+                r.rejected.insert(*role, (index, person.clone()));
             }
             Event::ReleaseCancelled { .. } => r.cancelled = true,
             Event::EnvironmentLocked { attempt, .. } => r.locked_for = Some(*attempt),
@@ -413,15 +420,21 @@ impl Reading {
         if signers.len() < self.signed.len() {
             say("one person signed twice".to_owned());
         }
+        if self.rejected.values().any(|(_, who)| signers.contains(who)) {
+            say("one person says no in one role and yes in another".to_owned());
+        }
         objections
     }
 
     fn tech_lead(&self, s: &Scenario) -> Option<String> {
-        if let Some(rejected_at) = self.rejected.get(&Role::TechLead) {
+        if let Some((rejected_at, _)) = self.rejected.get(&Role::TechLead) {
             let confirmed = self.signed.contains_key(&Role::Cto) && self.confirmed_at > Some(*rejected_at);
             return (!confirmed).then(|| "tech lead: rejected, not confirmed by the CTO".to_owned());
         }
         let flaw = self.flaw(Role::TechLead, s)?;
+        if self.tech_lead_took_it_back {
+            return Some("tech lead: taken back".to_owned());
+        }
         let (asked_ms, asked) = self.asked_tech_leads.clone()?;
         let signed_as_other: BTreeSet<&PersonId> = self
             .signed
