@@ -1,4 +1,4 @@
-//! The page docs/security.md: the tests that its table names exist, so that it can't rot.
+//! The pages docs/security.md and ARCHITECTURE.md: the tests that they name exist, so that they can't rot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,33 @@ const HOMES: [(&str, &str); 3] = [
     ("countersign::", "src"),
 ];
 
+/// Whether a word in backquotes names a test.
+fn is_test(name: &str) -> bool {
+    HOMES.iter().any(|(prefix, _)| name.starts_with(prefix))
+}
+
+/// The code words of a text.
+fn code_words(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[track_caller]
+fn assert_exists(name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = HOMES.iter().find(|(prefix, _)| name.starts_with(prefix));
+    let (prefix, folder) = home.unwrap_or_else(|| panic!("{name}: begin with rules::, it:: or countersign::"));
+    let (module, test) = name[prefix.len()..]
+        .rsplit_once("::")
+        .unwrap_or_else(|| panic!("{name}"));
+    let file = root.join(folder).join(module.replace("::", "/")).with_extension("rs");
+    let source = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{name}: no file {}", file.display()));
+    assert!(
+        source.contains(&format!("fn {test}(")),
+        "{name}: no such test in {}",
+        file.display()
+    );
+}
+
 #[test]
 fn every_test_that_the_security_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -32,19 +59,8 @@ fn every_test_that_the_security_page_names_exists() {
         let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
         assert_eq!(cells.len(), 4, "{row}");
         assert!(cells[3].contains("::"), "no test in {row}");
-        for name in cells[3].split('`').skip(1).step_by(2) {
-            let home = HOMES.iter().find(|(prefix, _)| name.starts_with(prefix));
-            let (prefix, folder) = home.unwrap_or_else(|| panic!("{name}: begin with rules::, it:: or countersign::"));
-            let (module, test) = name[prefix.len()..]
-                .rsplit_once("::")
-                .unwrap_or_else(|| panic!("{name}"));
-            let file = root.join(folder).join(module.replace("::", "/")).with_extension("rs");
-            let source = fs::read_to_string(&file).unwrap_or_else(|_| panic!("{name}: no file {}", file.display()));
-            assert!(
-                source.contains(&format!("fn {test}(")),
-                "{name}: no such test in {}",
-                file.display()
-            );
+        for name in code_words(cells[3]) {
+            assert_exists(name);
             named += 1;
         }
     }
@@ -56,13 +72,35 @@ fn every_test_that_the_security_page_names_exists() {
     assert!(named >= 40, "{named} tests are named");
 }
 
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, invariants) = page.split_once("## Invariants").expect("the invariants");
+    let invariants = invariants.split("\n## ").next().unwrap();
+    for number in 1..=10 {
+        let (_, invariant) = invariants.split_once(&format!("\n{number}. **")).expect("an invariant");
+        let invariant = invariant.split(&format!("\n{}. **", number + 1)).next().unwrap();
+        let tests: Vec<&str> = code_words(invariant).filter(|word| is_test(word)).collect();
+        assert!(!tests.is_empty(), "invariant {number} names no test");
+        tests.into_iter().for_each(assert_exists);
+    }
+}
+
 /// A function that is a scenario is no test until the list of its module names it.
 #[test]
-fn every_hostile_scenario_is_run() {
+fn every_scenario_is_run() {
+    for module in ["hostile", "scenarios"] {
+        every_scenario_of(module);
+    }
+}
+
+fn every_scenario_of(module: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let list = fs::read_to_string(root.join("hostile.rs")).unwrap();
+    let list = fs::read_to_string(root.join(module).with_extension("rs")).unwrap();
     let mut files = Vec::new();
-    sources(&root.join("hostile"), &mut files);
+    sources(&root.join(module), &mut files);
+    assert!(!files.is_empty());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let scenarios = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
