@@ -137,6 +137,10 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();
     if let Database::Sqlite { .. } = config.store.database {
+        let held = store.end_leases().await?;
+        if held > 0 {
+            tracing::info!(jobs = held, "taking over what an earlier process held");
+        }
         control::listen(store, &data)?;
     }
     if part != Part::Web {

@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         clock_file: Some(arguments.clock_file),
         commands: hints(),
         steps: steps(),
-        ..Options::new(Workspace::demo())
+        ..Options::new(Workspace::demo().with_scopes(crate::config::slack_app::scopes()))
     })
     .await?;
     handle.wait().await;

@@ -17,6 +17,11 @@ pub const SCOPES: &[(&str, &str)] = &[
     ("im:write", "direct messages: requests for a signature, and reminders"),
 ];
 
+/// The names of [`SCOPES`]: what the token of the manifest's app may do, in the playground too.
+pub fn scopes() -> impl Iterator<Item = &'static str> {
+    SCOPES.iter().map(|(scope, _)| *scope)
+}
+
 /// The one slash command.
 pub const SLASH_COMMAND: &str = "/release";
 

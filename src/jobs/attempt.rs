@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// How often a running script is looked at.
 const WATCH_EVERY_MS: i64 = 1_000;
+/// How often Slack is asked who the signers are while a start waits for it.
+const FACTS_AGAIN_MS: i64 = 5_000;
 /// How often Git's silence is met with another question before the attempt ends as not started.
 const GIT_TRIES_AT_START: u32 = 3;
 /// Between `starting` and the script: longer than this, and the start is forbidden instead of made up for.
@@ -83,10 +85,10 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     let (case, events) = match handled {
         Handled::Done { case, events, .. } => (case, events),
         Handled::Refused { refusal, .. } if refusal.cause == Cause::FactsUnavailable => {
-            let reason = "Slack did not say whether the signers are still in their roles".to_owned();
-            return Ok(Ran::Failed {
-                retry_after_ms: None,
-                reason,
+            // It waits as long as its sign-offs count; then the start itself ends it.
+            return Ok(Ran::NotYet {
+                after_ms: FACTS_AGAIN_MS,
+                reason: "Slack did not say whether the signers are still in their roles".to_owned(),
             });
         }
         _ => return Ok(Ran::Done),

@@ -70,6 +70,7 @@ contract! {
         due_times_are_kept_to_the_millisecond
         waiting_costs_no_attempt
         a_worker_that_stops_hands_its_jobs_back
+        who_is_alone_need_not_wait_for_leases
         operators_list_retry_and_drop
         lanes_are_counted_and_claimed_apart
         what_is_old_is_purged

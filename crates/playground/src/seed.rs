@@ -255,6 +255,8 @@ pub struct Workspace {
     pub bot_token: String,
     /// Secret the deliveries are signed with.
     pub signing_secret: String,
+    /// What the token may do; everything if it isn't said.
+    pub scopes: Option<BTreeSet<String>>,
     /// The legacy verification token inside payloads; bots must not rely on it.
     pub verification_token: String,
     /// People.
@@ -278,11 +280,19 @@ impl Workspace {
             bot_name: "Countersign".into(),
             bot_token: "xoxb-playground-token".into(),
             signing_secret: "playground-signing-secret".into(),
+            scopes: None,
             verification_token: "playground-verification-token".into(),
             users: Vec::new(),
             channels: Vec::new(),
             groups: Vec::new(),
         }
+    }
+
+    /// Lets the token do no more than these scopes allow.
+    #[must_use]
+    pub fn with_scopes<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        self.scopes = Some(scopes.into_iter().map(str::to_owned).collect());
+        self
     }
 
     /// Adds a person.

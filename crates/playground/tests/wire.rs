@@ -651,3 +651,40 @@ async fn the_page_is_built_in_and_shows_each_person_their_own() {
         "a guest outside sees nothing"
     );
 }
+
+#[tokio::test]
+async fn a_token_may_do_what_its_scopes_allow_and_no_more() {
+    let workspace = Workspace::demo().with_scopes(["chat:write", "channels:history"]);
+    let slack = start(Options::new(workspace)).await.unwrap();
+    let posted = slack
+        .api()
+        .post("chat.postMessage", &json!({ "channel": "C0RELEASES", "text": "said" }))
+        .await
+        .unwrap();
+    assert_eq!(posted.json()["ok"], true, "{}", posted.body);
+    let history = slack
+        .api()
+        .get("conversations.history", &[("channel", "C0RELEASES")])
+        .await;
+    assert_eq!(history.unwrap().json()["ok"], true);
+    for (method, args, needed) in [
+        (
+            "conversations.info",
+            [("channel", "C0RELEASES")],
+            "channels:read,groups:read",
+        ),
+        ("users.info", [("user", "U0RITA")], "users:read"),
+        ("usergroups.users.list", [("usergroup", "S0QALEADS")], "usergroups:read"),
+    ] {
+        let answer = slack.api().get(method, &args).await.unwrap().json();
+        assert_eq!(
+            (&answer["error"], &answer["needed"], &answer["provided"]),
+            (
+                &json!("missing_scope"),
+                &json!(needed),
+                &json!("channels:history,chat:write")
+            ),
+            "{method}"
+        );
+    }
+}

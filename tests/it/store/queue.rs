@@ -441,3 +441,14 @@ pub async fn a_commit_with_jobs_wakes_workers(db: Database) {
     store.settle(&settles(&first, Fate::Done)).await.unwrap();
     assert!(woken(&mut wake).await, "its successor may run now");
 }
+
+pub async fn who_is_alone_need_not_wait_for_leases(db: Database) {
+    let store = db.open().await;
+    queue(&store, vec![job("j-1"), job("j-2")]).await;
+    let held = claim(&store, 1, NOW).await.remove(0);
+    assert_eq!(store.end_leases().await.unwrap(), 1);
+    let taken = claim(&store, 9, NOW).await;
+    assert_eq!(taken.len(), 2);
+    let again = taken.iter().find(|job| job.id == held.id).unwrap();
+    assert_eq!(again.attempt, 2, "an attempt that killed its process counts");
+}

@@ -129,7 +129,7 @@ impl TestBot {
         let slack = playground::start(Options {
             rate_limits: false,
             clock_file: Some(clock_file.clone()),
-            ..Options::new(Workspace::demo())
+            ..Options::new(Workspace::demo().with_scopes(countersign::config::slack_app::scopes()))
         })
         .await
         .unwrap();

@@ -73,7 +73,7 @@ impl World {
         let slack = playground::start(playground::Options {
             rate_limits: false,
             clock_file: Some(folder.path().join("clock")),
-            ..playground::Options::new(Workspace::demo())
+            ..playground::Options::new(Workspace::demo().with_scopes(countersign::config::slack_app::scopes()))
         })
         .await
         .unwrap();

@@ -5,6 +5,7 @@ mod args;
 mod chat;
 mod conversations;
 mod people;
+mod scopes;
 mod views;
 
 use std::sync::Arc;
@@ -209,6 +210,9 @@ fn run(shared: &Shared, method: &str, args: &Args, token: Option<&str>) -> Outco
         let token = token.filter(|token| !token.is_empty()).ok_or("not_authed")?;
         if token != shared.state().seed.bot_token {
             return Err(ApiError::code("invalid_auth"));
+        }
+        if let Some(granted) = &shared.state().seed.scopes {
+            scopes::check(method, args, granted)?;
         }
     }
     if shared.is_limited() {
