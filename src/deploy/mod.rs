@@ -29,4 +29,4 @@ pub mod spool;
 pub mod start;
 pub mod supervise;
 pub mod tail;
-mod tree;
+pub mod tree;

@@ -1,6 +1,7 @@
 //! Every process that a script brought into being, found and ended, also those that left its process group.
 //! A process is known by four signs: its group, the supervisor's session, its ancestry (the supervisor
 //! is the subreaper, so orphans become its children) and the attempt's marker in its environment.
+use super::environment::ATTEMPT_VARIABLE;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -65,6 +66,28 @@ impl Process {
     pub(super) fn leads_session(self) -> bool {
         self.session == self.pid
     }
+}
+
+/// Processes of this user, on this machine, that still carry the marker of `attempt`: its script, or what the script left
+/// behind. One that wiped its environment is not found.
+pub fn living_of(attempt: &str) -> Vec<i32> {
+    let marker = format!("{ATTEMPT_VARIABLE}={attempt}").into_bytes();
+    let uid = rustix::process::geteuid().as_raw();
+    let mut living: Vec<i32> = processes()
+        .into_iter()
+        .filter(|process| !matches!(process.state, b'Z' | b'X') && carries(*process, uid, &marker))
+        .map(|process| process.pid)
+        .collect();
+    living.sort_unstable();
+    living
+}
+
+/// Whether the environment of a process of this user holds the marker.
+fn carries(process: Process, uid: u32, marker: &[u8]) -> bool {
+    let directory = format!("/proc/{}", process.pid);
+    fs::metadata(&directory).is_ok_and(|data| data.uid() == uid)
+        && fs::read(format!("{directory}/environ"))
+            .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == marker))
 }
 
 impl Tree {
@@ -170,11 +193,7 @@ impl Tree {
 
     /// Whether the environment of a process of this user, born under this supervisor, holds the marker.
     fn is_marked(&self, process: Process) -> bool {
-        let directory = format!("/proc/{}", process.pid);
-        process.born_ticks >= self.own.born_ticks
-            && fs::metadata(&directory).is_ok_and(|data| data.uid() == self.uid)
-            && fs::read(format!("{directory}/environ"))
-                .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == self.marker))
+        process.born_ticks >= self.own.born_ticks && carries(process, self.uid, &self.marker)
     }
 }
 

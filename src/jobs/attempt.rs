@@ -10,6 +10,7 @@ use crate::deploy::program::resolve_program;
 use crate::deploy::spool::{Observation, Outcome, forbid_start, observe, request_stop};
 use crate::deploy::start::{Certainty, start as start_script};
 use crate::deploy::tail::tail;
+use crate::deploy::tree::living_of;
 use crate::fresh;
 use crate::handle::Handled;
 use domain::command::Intent;
@@ -109,7 +110,31 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             return not_started(desk, key, number, NotStarted::CouldNotSpawn, &error).await;
         }
     };
+    if let Some(reason) = still_running(desk, &release, number).await {
+        return not_started(desk, key, number, NotStarted::CouldNotSpawn, &reason).await;
+    }
     spawn(desk, key, number, launch, began).await
+}
+
+/// What two people have settled may still be running on this host: nothing starts beside it.
+async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
+    let host = desk.outside.deployments.host();
+    for earlier in &release.attempts {
+        let was_lost = earlier.interrupted_ms.is_some() && earlier.host.as_deref() == Some(host);
+        if earlier.number >= number || !was_lost {
+            continue;
+        }
+        let id = attempt_id(desk, &release.key, earlier.number);
+        let living = blocking(move || Ok(living_of(&id))).await.unwrap_or_default();
+        if !living.is_empty() {
+            let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            return Some(format!(
+                "attempt {} still runs on {host}, as process {list}; end it there first",
+                earlier.number
+            ));
+        }
+    }
+    None
 }
 
 async fn spawn(

@@ -371,6 +371,14 @@ fn digest(rendered: &Rendered) -> Digest {
     Digest::of(format!("{}\n{}", rendered.text, rendered.blocks).as_bytes())
 }
 
+/// Whether the notice stands in #releases by now: a mail or page that was held up must not say otherwise.
+fn is_posted(scene: &Scene, attempt: AttemptNumber) -> bool {
+    let attempt = scene.release().and_then(|release| release.attempt(attempt));
+    attempt
+        .and_then(|attempt| attempt.notice.as_ref())
+        .is_some_and(|notice| notice.posted_ms.is_some())
+}
+
 /// Mails all teams what #releases could not say. At least once, with a fixed Message-ID.
 pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: AttemptNumber) -> Result<Ran, Trouble> {
     let Some(mailer) = &desk.outside.mailer else {
@@ -383,7 +391,12 @@ pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: Atte
             reason: "mail.teams names nobody, so the teams were not mailed".to_owned(),
         });
     }
-    let Some(scene) = desk.handler.scene(key).await? else {
+    let Some(scene) = desk
+        .handler
+        .scene(key)
+        .await?
+        .filter(|scene| !is_posted(scene, attempt))
+    else {
         return Ok(Ran::Done);
     };
     let Some(view) = scene.view(desk.handler, false) else {
@@ -412,7 +425,12 @@ pub(super) async fn page(
             reason: "no [escalation] is configured, so nobody was paged".to_owned(),
         });
     }
-    let Some(scene) = desk.handler.scene(key).await? else {
+    let Some(scene) = desk
+        .handler
+        .scene(key)
+        .await?
+        .filter(|scene| !is_posted(scene, attempt))
+    else {
         return Ok(Ran::Done);
     };
     let Some(view) = scene.view(desk.handler, false) else {

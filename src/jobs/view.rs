@@ -56,7 +56,8 @@ impl Handler {
         };
         let target = self.targets.get(&release.service).cloned();
         let wanted = crate::handle::facts::Wanted {
-            people: BTreeSet::new(),
+            // Whoever has left the role since holds the start, and the checklist must say so before it is tried.
+            people: release.sign_offs.values().map(|signed| signed.person.clone()).collect(),
             holders: false,
             service: release.service.clone(),
             within: HOLDERS_WITHIN,

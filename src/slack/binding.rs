@@ -4,26 +4,6 @@ use crate::slack::markup::joined;
 use domain::fingerprint::Field;
 use domain::role::Role;
 
-/// What can change of a release once it is proposed, in the order in which people read it: its service stays.
-const CHANGES: [Field; 16] = [
-    Field::Version,
-    Field::Commit,
-    Field::Kind,
-    Field::Tickets,
-    Field::Scope,
-    Field::Dependencies,
-    Field::PlannedStart,
-    Field::UserFacing,
-    Field::Migration,
-    Field::Length,
-    Field::Outcome,
-    Field::Justification,
-    Field::Skips,
-    Field::Rules,
-    Field::Executor,
-    Field::Script,
-];
-
 /// What asks `role` again when it changes.
 pub fn asks_again(role: Role) -> String {
     titles(|field| field.concerns(role), "or")
@@ -54,9 +34,10 @@ fn is_planned(field: Field) -> bool {
 }
 
 fn titles(chosen: impl Fn(Field) -> bool, word: &str) -> String {
-    let titles: Vec<String> = CHANGES
+    let titles: Vec<String> = Field::ALL
         .into_iter()
-        .filter(|field| chosen(*field))
+        // Service and environment stay what they were when it was proposed.
+        .filter(|field| *field != Field::Target && chosen(*field))
         .map(|field| match field {
             Field::PlannedStart => "planned start (earlier, or another day)".to_owned(),
             field => field.title().to_owned(),

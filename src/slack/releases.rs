@@ -198,12 +198,12 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
     match (attempt.state, settled) {
         (AttemptState::Ended(_), Some((SettlementChoice::Finished, who))) => (
             "RELEASED",
-            format!("{who} agree that it finished, after its host was lost."),
+            format!("{who} agree that it finished; Countersign itself had lost sight of it."),
         ),
         (AttemptState::Ended(_), Some((SettlementChoice::NewAttempt, who))) => (
             "FAILED",
             format!(
-                "{who} agree to try again, after its host was lost. This attempt counts as failed; a new one starts at once if every gate holds, and `/release why {}` says what is missing if not.{still}",
+                "{who} agree to try again. This attempt counts as failed; a new one starts at once if every gate holds, and `/release why {}` says what is missing if not.{still}",
                 release.key
             ),
         ),
@@ -247,7 +247,7 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (AttemptState::Interrupted, _) => (
             "OUTCOME UNKNOWN",
             format!(
-                "The host of the deployment was lost before it could say how it went. {} stays locked until two people of deployment engineer, release manager and tech lead say the same on the card. Please deploy nothing on {} until then.",
+                "What watched the deployment is gone, and nobody knows how it went; its script may still be running. {} stays locked until two people of deployment engineer, release manager and tech lead say the same on the card. Please deploy nothing on {} until then.",
                 release.environment, release.service
             ),
         ),

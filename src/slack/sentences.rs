@@ -239,12 +239,19 @@ fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
         Event::StopRequested { attempt, by } => format!("{} asked to stop attempt {attempt}.", names.mention(by)),
         Event::AttemptEnded { attempt, result, .. } => ended(*attempt, *result, release),
         Event::AttemptInterrupted { attempt } => format!(
-            "Nobody knows how attempt {attempt} went: its host was lost. {} stays locked until two people say the same.",
+            "Nobody knows how attempt {attempt} went: what watched it is gone. {} stays locked until two people say the same.",
             capital(release.environment.as_str())
         ),
         Event::SettlementProposed { attempt, choice, by } => {
+            let said = release.attempt(*attempt).map(|attempt| &attempt.settlements);
+            let is_second = said.is_some_and(|said| said.iter().any(|(other, said)| other != by && said == choice));
+            let counts = if is_second {
+                ""
+            } else {
+                " It counts once a second person says the same."
+            };
             format!(
-                "{} says of attempt {attempt}: {}. It counts once a second person says the same.",
+                "{} says of attempt {attempt}: {}.{counts}",
                 names.mention(by),
                 settlement(*choice)
             )

@@ -310,8 +310,12 @@ fn interrupted(view: &View<'_>) -> String {
         format!("So far {}.", joined(&said, "and"))
     };
     format!(
-        "Nobody knows how attempt {} went: its host was lost before it could say. Look at {} of {}, then say below how it went. Two people of deployment engineer, release manager and tech lead must say the same. {so_far}\nIf nobody does, {} stays locked and nothing is deployed there.",
-        attempt.number, view.release.environment, view.release.service, view.release.environment
+        "Nobody knows how attempt {} went: what watched its script on {} is gone, or the host is. *The script may still be running there.* Look at {} of {} first, end what still runs, then say below how it went. Two people of deployment engineer, release manager and tech lead must say the same. {so_far}\nIf nobody does, {} stays locked and nothing is deployed there.",
+        attempt.number,
+        foreign_line(attempt.host.as_deref().unwrap_or("its host"), 60),
+        view.release.environment,
+        view.release.service,
+        view.release.environment
     )
 }
 

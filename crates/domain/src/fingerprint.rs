@@ -54,6 +54,27 @@ pub enum Field {
 }
 
 impl Field {
+    /// Every field.
+    pub const ALL: [Self; 17] = [
+        Self::Target,
+        Self::Kind,
+        Self::Version,
+        Self::Commit,
+        Self::Tickets,
+        Self::Scope,
+        Self::Dependencies,
+        Self::PlannedStart,
+        Self::Length,
+        Self::UserFacing,
+        Self::Migration,
+        Self::Outcome,
+        Self::Justification,
+        Self::Skips,
+        Self::Rules,
+        Self::Executor,
+        Self::Script,
+    ];
+
     /// The field as people say it.
     pub fn title(self) -> &'static str {
         match self {

@@ -146,6 +146,31 @@ pub async fn two_people_may_start_a_new_attempt(engine: Engine) {
     bot.finish().await;
 }
 
+pub async fn a_new_attempt_does_not_start_beside_the_old_script(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.approved("REL-789").await;
+    bot.deploys_for_long("REL-789").await;
+    let script = bot.loses_the_supervisor("REL-789", 1).await;
+    is_interrupted(&bot).await;
+    bot.clicks_on_card(THEO, "REL-789", "settle_new_attempt").await;
+    bot.clicks_on_card(DEV, "REL-789", "settle_new_attempt").await;
+    let release = bot.becomes("REL-789", "approved").await;
+    assert_eq!(release.attempts.len(), 2);
+    assert!(is_alive(script), "Countersign ends nothing that it does not watch");
+    bot.sees(
+        RELEASES,
+        &["DID NOT START", "attempt 1 still runs", "end it there first"],
+    )
+    .await;
+    assert_eq!(starts(&bot), [start("REL-789.1", "1")]);
+
+    kill_process_group(script, Signal::KILL).unwrap();
+    bot.types(DEV, "deploy REL-789").await;
+    bot.becomes("REL-789", "released").await;
+    assert_eq!(starts(&bot), [start("REL-789.1", "1"), start("REL-789.3", "3")]);
+    bot.finish().await;
+}
+
 pub async fn a_new_attempt_has_to_pass_every_gate_again(engine: Engine) {
     let bot = TestBot::start(engine).await;
     interrupted(&bot).await;
@@ -163,6 +188,9 @@ pub async fn a_new_attempt_has_to_pass_every_gate_again(engine: Engine) {
         .await;
     assert_eq!(release.attempts.len(), 1, "no attempt is even requested");
     assert_eq!(starts(&bot).len(), 1);
+    // Asked beforehand, the checklist says what the refusal says.
+    let why = bot.types(DEV, "why REL-789").await;
+    assert!(why.contains("signoff.qa-lead"), "{why}");
     let refused = bot.types(DEV, "deploy REL-789").await;
     assert!(refused.contains("signoff.qa-lead"), "{refused}");
 

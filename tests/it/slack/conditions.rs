@@ -429,25 +429,7 @@ fn what_asks_again_is_the_whole_list() {
     ] {
         let text = all(&ask(sample, role, who));
         let (_, named) = text.split_once("a change of ").unwrap();
-        let of_role = [
-            Field::Kind,
-            Field::Version,
-            Field::Commit,
-            Field::Tickets,
-            Field::Scope,
-            Field::Dependencies,
-            Field::PlannedStart,
-            Field::Length,
-            Field::UserFacing,
-            Field::Migration,
-            Field::Outcome,
-            Field::Justification,
-            Field::Skips,
-            Field::Rules,
-            Field::Executor,
-            Field::Script,
-        ];
-        for field in of_role {
+        for field in Field::ALL.into_iter().filter(|field| *field != Field::Target) {
             assert_eq!(
                 named.contains(field.title()),
                 field.concerns(role),
@@ -457,7 +439,7 @@ fn what_asks_again_is_the_whole_list() {
     }
     assert_eq!(
         binding::of_plan(),
-        "A change of version, commit or kind voids both sign-offs, of tickets, scope, dependencies, planned start (earlier, or \
+        "A change of kind, version or commit voids both sign-offs, of tickets, scope, dependencies, planned start (earlier, or \
          another day) or what users notice the product owner's, of migration class the QA lead's, and they are asked again; of \
          length or expected outcome or abort criteria none"
     );

@@ -13,26 +13,6 @@ use domain::role::Role;
 use domain::rule::Kind;
 use domain::rules::gates::{Detail, GateState, Moment};
 
-const FIELDS: [Field; 17] = [
-    Field::Target,
-    Field::Kind,
-    Field::Version,
-    Field::Commit,
-    Field::Tickets,
-    Field::Scope,
-    Field::Dependencies,
-    Field::PlannedStart,
-    Field::Length,
-    Field::UserFacing,
-    Field::Migration,
-    Field::Outcome,
-    Field::Justification,
-    Field::Skips,
-    Field::Rules,
-    Field::Executor,
-    Field::Script,
-];
-
 /// The reviewed table: whose sign-off falls with which field. "What every sign-off obeys" in the rulebook, with
 /// everything that moves the deployed bits (`vcs.tag`, `deploy.script`) added for everyone.
 fn who_cares(field: Field) -> &'static [Role] {
@@ -56,7 +36,7 @@ fn who_cares(field: Field) -> &'static [Role] {
 
 #[test]
 fn the_fields_that_concern_a_role_are_the_reviewed_ones() {
-    for field in FIELDS {
+    for field in Field::ALL {
         let concerned: Vec<Role> = [Role::QaLead, Role::ProductOwner, Role::TechLead, Role::Cto]
             .into_iter()
             .filter(|role| field.concerns(*role))
@@ -109,7 +89,7 @@ fn each_field_by_itself_voids_exactly_the_sign_offs_whose_role_cares() {
         Field::Migration,
         Field::Outcome,
     ];
-    for field in FIELDS.into_iter().filter(|field| *field != Field::Skips) {
+    for field in Field::ALL.into_iter().filter(|field| *field != Field::Skips) {
         for is_emergency in [false, true] {
             if is_emergency && (planned.contains(&field) || field == Field::Kind)
                 || !is_emergency && field == Field::Justification
