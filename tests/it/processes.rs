@@ -1,7 +1,8 @@
 //! The bot as processes of the real program: three over one PostgreSQL, one of them stopped inside its commit, web and
-//! worker apart, and kill -9 at any moment. What is killed after each call to the outside is covered by the kills.
+//! worker apart, and kill -9 at any moment.
 
 mod audited;
+mod cut_off;
 mod dead;
 mod killed;
 mod ladder;

@@ -238,7 +238,7 @@ async fn fault(Extract(shared): Shares, Asked(asked): Asked) -> Response {
         .as_u64()
         .and_then(|calls| u32::try_from(calls).ok())
         .unwrap_or(1);
-    shared.state().faults.queue(field(&asked, "method"), fault, calls);
+    shared.state().faults.queue(field(&asked, "method"), "", fault, calls);
     answer(&json!({"ok": true}))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One way of failing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,14 +39,29 @@ pub enum Fault {
 pub(crate) struct Faults {
     /// Set while Slack is switched off; hits every call and stops deliveries.
     pub outage: Option<Fault>,
-    queued: HashMap<String, Vec<(Fault, u32)>>,
+    queued: HashMap<String, Vec<Queued>>,
+}
+
+/// A fault that waits for calls whose arguments, as JSON, hold `about`.
+#[derive(Debug)]
+struct Queued {
+    about: String,
+    fault: Fault,
+    left: u32,
 }
 
 impl Faults {
-    /// Lets the next `calls` calls of `method` (or `*`) fail; later faults queue behind earlier ones.
-    pub fn queue(&mut self, method: &str, fault: Fault, calls: u32) {
+    /// Lets the next `calls` calls of `method` (or `*`) whose arguments hold `about` fail; later faults queue behind earlier
+    /// ones.
+    pub fn queue(&mut self, method: &str, about: &str, fault: Fault, calls: u32) {
         if calls > 0 {
-            self.queued.entry(method.to_owned()).or_default().push((fault, calls));
+            let about = about.to_owned();
+            let queued = Queued {
+                about,
+                fault,
+                left: calls,
+            };
+            self.queued.entry(method.to_owned()).or_default().push(queued);
         }
     }
 
@@ -55,20 +71,22 @@ impl Faults {
     }
 
     /// The fault for this call, if it must fail.
-    pub fn take(&mut self, method: &str) -> Option<Fault> {
+    pub fn take(&mut self, method: &str, args: &Value) -> Option<Fault> {
         if self.outage.is_some() {
             return self.outage.clone();
         }
-        self.take_queued(method).or_else(|| self.take_queued("*"))
+        let args = args.to_string();
+        self.take_queued(method, &args).or_else(|| self.take_queued("*", &args))
     }
 
-    fn take_queued(&mut self, method: &str) -> Option<Fault> {
+    fn take_queued(&mut self, method: &str, args: &str) -> Option<Fault> {
         let queue = self.queued.get_mut(method)?;
-        let (fault, left) = queue.first_mut()?;
-        let fault = fault.clone();
-        *left -= 1;
-        if *left == 0 {
-            queue.remove(0);
+        let index = queue.iter().position(|queued| args.contains(&queued.about))?;
+        let queued = queue.get_mut(index)?;
+        let fault = queued.fault.clone();
+        queued.left -= 1;
+        if queued.left == 0 {
+            queue.remove(index);
         }
         Some(fault)
     }
@@ -77,16 +95,32 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn faults_are_used_up_in_order() {
+        let (mut faults, args) = (Faults::default(), Value::Null);
+        faults.queue("chat.update", "", Fault::Unavailable, 2);
+        faults.queue("chat.update", "", Fault::Hang, 1);
+        assert_eq!(faults.take("chat.postMessage", &args), None);
+        assert_eq!(faults.take("chat.update", &args), Some(Fault::Unavailable));
+        assert_eq!(faults.take("chat.update", &args), Some(Fault::Unavailable));
+        assert_eq!(faults.take("chat.update", &args), Some(Fault::Hang));
+        assert_eq!(faults.take("chat.update", &args), None);
+    }
+
+    #[test]
+    fn a_fault_waits_for_the_call_that_it_is_about() {
         let mut faults = Faults::default();
-        faults.queue("chat.update", Fault::Unavailable, 2);
-        faults.queue("chat.update", Fault::Hang, 1);
-        assert_eq!(faults.take("chat.postMessage"), None);
-        assert_eq!(faults.take("chat.update"), Some(Fault::Unavailable));
-        assert_eq!(faults.take("chat.update"), Some(Fault::Unavailable));
-        assert_eq!(faults.take("chat.update"), Some(Fault::Hang));
-        assert_eq!(faults.take("chat.update"), None);
+        let about = |text: &str| json!({ "channel": "C1", "text": text });
+        faults.queue("chat.postMessage", "second", Fault::Hang, 1);
+        faults.queue("chat.postMessage", "first", Fault::Unavailable, 1);
+        assert_eq!(faults.take("chat.postMessage", &about("third")), None);
+        assert_eq!(
+            faults.take("chat.postMessage", &about("the first")),
+            Some(Fault::Unavailable)
+        );
+        assert_eq!(faults.take("chat.postMessage", &about("the first")), None);
+        assert_eq!(faults.take("chat.postMessage", &about("the second")), Some(Fault::Hang));
     }
 }

@@ -267,7 +267,12 @@ impl Handle {
 
     /// Lets the next `calls` calls of `method` fail; `respond` names response URLs, `*` any method.
     pub fn fault(&self, method: &str, fault: Fault, calls: u32) {
-        self.shared.state().faults.queue(method, fault, calls);
+        self.fault_about(method, "", fault, calls);
+    }
+
+    /// Lets the next `calls` calls of `method` fail whose arguments, as JSON, hold `about`.
+    pub fn fault_about(&self, method: &str, about: &str, fault: Fault, calls: u32) {
+        self.shared.state().faults.queue(method, about, fault, calls);
     }
 
     /// Forgets all faults that have not struck yet.

@@ -6,6 +6,7 @@ use super::{card_is_true, hotfix, no_acknowledged_sign_off_is_lost, planned_rele
 use crate::support::bot::{RELEASES, run};
 use crate::support::database::Engine;
 use crate::support::process::{Replica, Told, World};
+use crate::support::smtp::{self, Mood, TEAMS};
 use countersign::store::MessageState;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -64,7 +65,15 @@ async fn ordeal(engine: Engine) {
     let seed = number("COUNTERSIGN_SEED").unwrap_or_else(rand::random);
     let kills_wanted = number("COUNTERSIGN_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
     println!("{engine:?}: {kills_wanted} kills, COUNTERSIGN_SEED={seed}");
-    let world = World::new(engine).await;
+    // So many kills hold a notice up for minutes of its clock: then it is mailed.
+    let mail = smtp::Server::start(Mood::Friendly).await;
+    let told = format!("{TEAMS}[escalation]\n");
+    let world = World::with(
+        engine,
+        |config| config.replace("[escalation]\n", &told),
+        mail.environment(),
+    )
+    .await;
     world.write("payments/slow", "1");
     world.write("ledger/slow", "2");
     let ordeal = Ordeal {

@@ -5,7 +5,7 @@ use crate::adapters::fake::{Answer, Fake};
 use crate::support::bot::{CLEO, RELEASES, TINA, run};
 use crate::support::database::Engine;
 use crate::support::process::World;
-use crate::support::smtp::{self, Mood};
+use crate::support::smtp::{self, Mood, TEAMS};
 use countersign::store::JobFilter;
 use playground::Fault;
 use std::fs;
@@ -40,16 +40,13 @@ async fn done(world: &World) -> (usize, usize) {
 async fn the_ladder_is_climbed_and_the_notice_survives_a_kill(engine: Engine) {
     let mail = smtp::Server::start(Mood::Friendly).await;
     let pager = Fake::start(|_| Answer::status(202, "")).await;
-    let told = format!(
-        "[mail]\nteams = [\"all-teams@acme.test\"]\n\n[escalation]\nwebhook = \"{}/page\"\n",
-        pager.url
-    );
-    let environment = [
-        ("SMTP_URL", format!("smtp://127.0.0.1:{}", mail.port)),
-        ("SMTP_FROM", "Countersign <countersign@acme.test>".to_owned()),
-    ];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let world = World::with(engine, |config| config.replace("[escalation]\n", &told), environment).await;
+    let told = format!("{TEAMS}[escalation]\nwebhook = \"{}/page\"\n", pager.url);
+    let world = World::with(
+        engine,
+        |config| config.replace("[escalation]\n", &told),
+        mail.environment(),
+    )
+    .await;
     world.nudges.store(false, Ordering::Relaxed);
     let bot = world.serve("first", "all").await;
     world.slack.set_bot_urls(std::slice::from_ref(&bot.url));

@@ -5,7 +5,7 @@ use crate::adapters::fake::{Answer, Fake};
 use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RITA, THEO, TINA, TestBot, hotfix_inputs, run};
 use crate::support::database::Engine;
 use crate::support::process::posted;
-use crate::support::smtp::{self, Mood};
+use crate::support::smtp::{self, Mood, TEAMS};
 use countersign::store::{Commit, JobFilter, JobRow, NewJob, Store};
 use domain::job::{Job, MessageId};
 use playground::Fault;
@@ -145,16 +145,10 @@ impl Told {
     async fn bot(engine: Engine) -> (TestBot, Self) {
         let mail = smtp::Server::start(Mood::Friendly).await;
         let pager = Fake::start(|_| Answer::status(202, "")).await;
-        let told = format!(
-            "[mail]\nteams = [\"all-teams@acme.test\"]\n\n[escalation]\nwebhook = \"{}/page\"\n",
-            pager.url
-        );
+        let told = format!("{TEAMS}[escalation]\nwebhook = \"{}/page\"\n", pager.url);
         let mut bot = TestBot::with(engine, |config| config.replace("[escalation]\n", &told)).await;
         bot.stop().await;
-        bot.environment = vec![
-            ("SMTP_URL".to_owned(), format!("smtp://127.0.0.1:{}", mail.port)),
-            ("SMTP_FROM".to_owned(), "countersign@acme.test".to_owned()),
-        ];
+        bot.environment = mail.environment();
         bot.boot().await;
         (bot, Self { mail, pager })
     }

@@ -16,6 +16,9 @@ pub enum Mood {
     Drops(&'static str),
 }
 
+/// The table of the configuration that says who is mailed.
+pub const TEAMS: &str = "[mail]\nteams = [\"all-teams@acme.test\"]\n\n";
+
 pub struct Server {
     pub port: u16,
     lines: Arc<Mutex<Vec<String>>>,
@@ -41,6 +44,16 @@ impl Server {
             "Countersign <bot@acme.test>",
         )
         .unwrap()
+    }
+
+    /// What a bot has to be told to mail through it, beside [`TEAMS`] in its configuration.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        [
+            ("SMTP_URL", format!("smtp://127.0.0.1:{}", self.port)),
+            ("SMTP_FROM", "Countersign <countersign@acme.test>".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
     }
 
     /// How often exactly this line was said, such as a mail's Message-ID.

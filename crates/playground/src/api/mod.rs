@@ -120,7 +120,7 @@ pub(crate) async fn handle(
 
 /// Runs one piece of work under the faults in force, and notes it in the journal.
 pub(crate) async fn serve(shared: &Arc<Shared>, method: &str, args: Value, work: impl FnOnce() -> Outcome) -> Response {
-    let fault = shared.state().faults.take(method);
+    let fault = shared.state().faults.take(method, &args);
     let note = |status: Option<u16>, answer: &Value| {
         shared.state().journal.add_call(ApiCall {
             id: 0,
