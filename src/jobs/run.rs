@@ -202,10 +202,14 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,
     };
     match ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor)) {
-        Ran::Dead { reason } if all_teams_wait_for(job) => Ran::Failed {
-            retry_after_ms: Some(LOOK_AGAIN_MS),
-            reason,
-        },
+        Ran::Dead { reason } if all_teams_wait_for(job) => {
+            // Not dead, so it would not be seen among the dead: a person has to mend this all the same.
+            tracing::error!(job = claimed.id, release = %job.release(), reason, "#releases can't be told: {reason}");
+            Ran::Failed {
+                retry_after_ms: Some(LOOK_AGAIN_MS),
+                reason,
+            }
+        }
         ran => ran,
     }
 }
