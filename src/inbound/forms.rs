@@ -15,6 +15,7 @@ use crate::slack::payload::FormView;
 use crate::slack::texts::replies::{self, Instead};
 use crate::slack::view::Names;
 use domain::command::{HotfixRequest, Intent, Proposal};
+use domain::digest::PrivateText;
 use domain::ids::{PersonId, ReleaseKey, ServiceName, Version};
 use domain::intents::authority::Ask;
 use domain::refusal::Cause;
@@ -205,13 +206,23 @@ impl Inbound {
         }
         let authors = self.authors(&fields.authors).await?;
         let (key, service) = (fields.key.clone(), fields.service.clone());
-        let intent = Intent::Plan(Box::new(proposal(fields, authors)));
+        let known = self.texts_of_plan(&key).await?;
+        let intent = Intent::Plan(Box::new(proposal(fields, authors, &known)));
         let handled = self.decide(asked, &key, service, intent).await?;
         if matches!(&handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::StaleView) {
             // In the form, so that nothing that was typed is lost.
             return Ok(Reply::Body(modals::errors_response(&modals::plan_has_changed(&key))));
         }
         Ok(in_form(&handled))
+    }
+
+    /// The texts of the plan as it stands. A text that an edit leaves as it is keeps its commitment: another one would be
+    /// another scope, and void what was signed.
+    async fn texts_of_plan(&self, key: &ReleaseKey) -> Result<Vec<PrivateText>, HandleError> {
+        let plan = self.handler.release(key).await?.0.and_then(|release| release.plan);
+        let Some(plan) = plan else { return Ok(Vec::new()) };
+        let commitments = [plan.scope, plan.dependencies, plan.outcome, plan.abort_criteria];
+        Ok(self.handler.store.private_texts(&commitments).await?)
     }
 
     async fn submitted_hotfix(&self, asked: &Asked, filled: &FormView) -> Result<Reply, HandleError> {
@@ -286,19 +297,23 @@ fn typed<const N: usize>(words: [Option<String>; N]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>) -> Proposal {
+fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>, known: &[PrivateText]) -> Proposal {
+    let text = |value: String| {
+        let same = known.iter().find(|text| text.value == value).cloned();
+        same.unwrap_or_else(|| fresh::private_text(value))
+    };
     Proposal {
         edits: fields.edits.map(|edits| edits.changes),
         kind: fields.kind,
         version: fields.version,
         start_ms: fields.start_ms,
         length_ms: fields.length_ms,
-        scope: fresh::private_text(fields.scope),
-        dependencies: fresh::private_text(fields.dependencies),
+        scope: text(fields.scope),
+        dependencies: text(fields.dependencies),
         user_facing: fields.user_facing,
         migration: fields.migration,
-        outcome: fresh::private_text(fields.outcome),
-        abort_criteria: fresh::private_text(fields.abort_criteria),
+        outcome: text(fields.outcome),
+        abort_criteria: text(fields.abort_criteria),
         tickets: fields.tickets,
         authors,
         commit: fields.commit,

@@ -3,7 +3,7 @@
 use super::error::Failure;
 use super::sql::{AnyRow, json, signed, sql};
 use super::{StateRow, Store, StoreError, StreamVersion, Texts};
-use domain::digest::Digest;
+use domain::digest::{Digest, PrivateText};
 use domain::log_entry::{Head, Sealed};
 
 /// The end of every key that begins with `prefix`, for a range that an index can serve.
@@ -173,6 +173,19 @@ impl Store {
         );
         let rows = self.read(sql, vec![json(commitments)]).await?;
         rows.iter().map(|row| Ok((row.digest(0)?, row.text(1)?))).collect()
+    }
+
+    /// Those of the texts that are still there, with what their commitments were made of.
+    pub async fn private_texts(&self, commitments: &[Digest]) -> Result<Vec<PrivateText>, StoreError> {
+        let sql = sql!(
+            "SELECT salt, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
+        );
+        decoded(&self.read(sql, vec![json(commitments)]).await?, |row| {
+            Ok(PrivateText {
+                salt: row.text(0)?,
+                value: row.text(1)?,
+            })
+        })
     }
 
     /// The saved reply to a request that was answered in the last quarter of an hour.

@@ -32,6 +32,7 @@ on_both_databases! {
         a_rejection_is_lifted_by_its_own_role
         a_failing_script_leaves_the_release_approved_and_says_so
         a_moved_tag_is_found_before_the_start
+        an_edit_voids_only_what_it_changes
         the_same_click_eleven_times_is_one_sign_off
         what_people_type_is_read_kindly
         nothing_starts_before_the_planned_start

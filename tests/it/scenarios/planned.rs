@@ -276,3 +276,25 @@ pub async fn a_commit_is_typed_where_git_stays_silent(engine: Engine) {
     bot.sees(PAYMENTS, &["deploying v1.4.0", &commit]).await;
     bot.finish().await;
 }
+
+pub async fn an_edit_voids_only_what_it_changes(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.approved("REL-789").await;
+    bot.types(RITA, "plan REL-789").await;
+    assert_eq!(bot.submits(RITA, &json!({})).await, json!({}));
+    bot.wait("the plan to be saved", async || {
+        (bot.release("REL-789").await.plan_changes == 1).then_some(())
+    })
+    .await;
+    let release = bot.becomes("REL-789", "approved").await;
+    assert_eq!(release.sign_offs.len(), 2, "nothing that was signed has changed");
+    bot.types(RITA, "plan REL-789").await;
+    assert_eq!(
+        bot.submits(RITA, &json!({ "scope": "Refunds and invoices" })).await,
+        json!({})
+    );
+    let release = bot.becomes("REL-789", "asking").await;
+    let standing: Vec<&str> = release.sign_offs.keys().map(|role| role.key()).collect();
+    assert_eq!(standing, ["qa_lead"], "the scope is the product owner's");
+    bot.finish().await;
+}
