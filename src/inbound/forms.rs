@@ -207,7 +207,7 @@ impl Inbound {
         let authors = self.authors(&fields.authors).await?;
         let (key, service) = (fields.key.clone(), fields.service.clone());
         let known = self.texts_of_plan(&key).await?;
-        let intent = Intent::Plan(Box::new(proposal(fields, authors, &known)));
+        let intent = Intent::Plan(Box::new(proposal(fields, authors, known)));
         let handled = self.decide(asked, &key, service, intent).await?;
         if matches!(&handled, Handled::Refused { refusal, .. } if refusal.cause == Cause::StaleView) {
             // In the form, so that nothing that was typed is lost.
@@ -218,11 +218,15 @@ impl Inbound {
 
     /// The texts of the plan as it stands. A text that an edit leaves as it is keeps its commitment: another one would be
     /// another scope, and void what was signed.
-    async fn texts_of_plan(&self, key: &ReleaseKey) -> Result<Vec<PrivateText>, HandleError> {
+    async fn texts_of_plan(&self, key: &ReleaseKey) -> Result<KnownTexts, HandleError> {
         let plan = self.handler.release(key).await?.0.and_then(|release| release.plan);
-        let Some(plan) = plan else { return Ok(Vec::new()) };
+        let Some(plan) = plan else {
+            return Ok(KnownTexts::default());
+        };
+        // Field by field: two fields that say the same, such as "none", have commitments of their own.
         let commitments = [plan.scope, plan.dependencies, plan.outcome, plan.abort_criteria];
-        Ok(self.handler.store.private_texts(&commitments).await?)
+        let texts = self.handler.store.private_texts(&commitments).await?;
+        Ok(commitments.map(|of_field| texts.iter().find(|text| text.commitment() == of_field).cloned()))
     }
 
     async fn submitted_hotfix(&self, asked: &Asked, filled: &FormView) -> Result<Reply, HandleError> {
@@ -297,23 +301,27 @@ fn typed<const N: usize>(words: [Option<String>; N]) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>, known: &[PrivateText]) -> Proposal {
-    let text = |value: String| {
-        let same = known.iter().find(|text| text.value == value).cloned();
+/// Scope, dependencies, outcome and abort criteria as they stand; nothing for a new plan or an erased text.
+type KnownTexts = [Option<PrivateText>; 4];
+
+fn proposal(fields: PlanFields, authors: BTreeSet<PersonId>, known: KnownTexts) -> Proposal {
+    let text = |value: String, known: Option<PrivateText>| {
+        let same = known.filter(|text| text.value == value);
         same.unwrap_or_else(|| fresh::private_text(value))
     };
+    let [scope, dependencies, outcome, abort_criteria] = known;
     Proposal {
         edits: fields.edits.map(|edits| edits.changes),
         kind: fields.kind,
         version: fields.version,
         start_ms: fields.start_ms,
         length_ms: fields.length_ms,
-        scope: text(fields.scope),
-        dependencies: text(fields.dependencies),
+        scope: text(fields.scope, scope),
+        dependencies: text(fields.dependencies, dependencies),
         user_facing: fields.user_facing,
         migration: fields.migration,
-        outcome: text(fields.outcome),
-        abort_criteria: text(fields.abort_criteria),
+        outcome: text(fields.outcome, outcome),
+        abort_criteria: text(fields.abort_criteria, abort_criteria),
         tickets: fields.tickets,
         authors,
         commit: fields.commit,

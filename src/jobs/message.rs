@@ -371,12 +371,18 @@ fn digest(rendered: &Rendered) -> Digest {
     Digest::of(format!("{}\n{}", rendered.text, rendered.blocks).as_bytes())
 }
 
-/// Whether the notice stands in #releases by now: a mail or page that was held up must not say otherwise.
-fn is_posted(scene: &Scene, attempt: AttemptNumber) -> bool {
-    let attempt = scene.release().and_then(|release| release.attempt(attempt));
-    attempt
-        .and_then(|attempt| attempt.notice.as_ref())
-        .is_some_and(|notice| notice.posted_ms.is_some())
+/// The scene while the notice is not in #releases: a mail or page that was held up until it stood there must not say otherwise.
+async fn scene_without_notice(
+    desk: &Desk<'_>,
+    key: &ReleaseKey,
+    attempt: AttemptNumber,
+) -> Result<Option<Scene>, Trouble> {
+    let is_posted = |scene: &Scene| {
+        let attempt = scene.release().and_then(|release| release.attempt(attempt));
+        let notice = attempt.and_then(|attempt| attempt.notice.as_ref());
+        notice.is_some_and(|notice| notice.posted_ms.is_some())
+    };
+    Ok(desk.handler.scene(key).await?.filter(|scene| !is_posted(scene)))
 }
 
 /// Mails all teams what #releases could not say. At least once, with a fixed Message-ID.
@@ -391,12 +397,7 @@ pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: Atte
             reason: "mail.teams names nobody, so the teams were not mailed".to_owned(),
         });
     }
-    let Some(scene) = desk
-        .handler
-        .scene(key)
-        .await?
-        .filter(|scene| !is_posted(scene, attempt))
-    else {
+    let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
         return Ok(Ran::Done);
     };
     let Some(view) = scene.view(desk.handler, false) else {
@@ -425,12 +426,7 @@ pub(super) async fn page(
             reason: "no [escalation] is configured, so nobody was paged".to_owned(),
         });
     }
-    let Some(scene) = desk
-        .handler
-        .scene(key)
-        .await?
-        .filter(|scene| !is_posted(scene, attempt))
-    else {
+    let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
         return Ok(Ran::Done);
     };
     let Some(view) = scene.view(desk.handler, false) else {

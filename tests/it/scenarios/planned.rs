@@ -296,5 +296,20 @@ pub async fn an_edit_voids_only_what_it_changes(engine: Engine) {
     let release = bot.becomes("REL-789", "asking").await;
     let standing: Vec<&str> = release.sign_offs.keys().map(|role| role.key()).collect();
     assert_eq!(standing, ["qa_lead"], "the scope is the product owner's");
+    // Two fields that say the same are two fields.
+    bot.types(RITA, "plan REL-789").await;
+    let same = json!({ "dependencies": "none", "abort_criteria": "none" });
+    assert_eq!(bot.submits(RITA, &same).await, json!({}));
+    bot.types(PRIYA, "approve REL-789").await;
+    bot.becomes("REL-789", "approved").await;
+    for changes in 4..8 {
+        bot.types(RITA, "plan REL-789").await;
+        assert_eq!(bot.submits(RITA, &json!({})).await, json!({}));
+        bot.wait("the plan to be saved", async || {
+            (bot.release("REL-789").await.plan_changes == changes).then_some(())
+        })
+        .await;
+        assert_eq!(bot.release("REL-789").await.sign_offs.len(), 2);
+    }
     bot.finish().await;
 }
