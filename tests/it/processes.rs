@@ -11,8 +11,9 @@ mod repeated;
 mod replicas;
 mod terminated;
 
-use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RITA, THEO, TINA, hotfix_inputs, plan_inputs};
+use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, hotfix_inputs, plan_inputs};
 use crate::support::process::{EVERYBODY, World, has_action};
+use countersign::store::MessageState;
 use std::collections::BTreeMap;
 
 /// Plans a release of payments and waits until its signers are asked.
@@ -200,6 +201,39 @@ async fn card_is_true(world: &World, key: &str) {
             );
         }
     }
+}
+
+/// Which messages of a release a bot that was just killed left with an unknown outcome.
+async fn being_posted(world: &World, key: &str) -> Vec<String> {
+    let rows = world.rows(key).await.into_iter();
+    rows.filter(|row| row.state == MessageState::Posting)
+        .map(|row| row.id)
+        .collect()
+}
+
+/// Visible copies beyond the first: at most one for each kill that fell into the posting of that message (`unknown` names
+/// it once for each), none in #releases, which is searched first.
+fn older_copies(world: &World, unknown: Vec<String>) -> usize {
+    let mut allowed: BTreeMap<String, usize> = BTreeMap::new();
+    for id in unknown {
+        *allowed.entry(id).or_default() += 1;
+    }
+    let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+    for (id, message) in world.posted() {
+        let older = copies.entry(id.clone()).and_modify(|older| *older += 1).or_default();
+        assert!(
+            *older == 0 || message.channel != RELEASES,
+            "two copies of {id} in #releases"
+        );
+    }
+    for (id, older) in &copies {
+        let kills = allowed.get(id).copied().unwrap_or_default();
+        assert!(
+            *older <= kills,
+            "{older} older copies of {id}, {kills} kills fell into its posting"
+        );
+    }
+    copies.values().sum()
 }
 
 /// Copies that an unknown outcome left behind lose their buttons when somebody touches them, and decide nothing.

@@ -2,12 +2,14 @@
 //! starts twice, what runs is followed to its end, and the cards are true in the end. `COUNTERSIGN_KILLS` says how often,
 //! `COUNTERSIGN_SEED` repeats a run's random choices.
 
-use super::{card_is_true, hotfix, no_acknowledged_sign_off_is_lost, planned_release, retire_stray_copies, signatures};
-use crate::support::bot::{RELEASES, run};
+use super::{
+    being_posted, card_is_true, hotfix, no_acknowledged_sign_off_is_lost, older_copies, planned_release,
+    retire_stray_copies, signatures,
+};
+use crate::support::bot::run;
 use crate::support::database::Engine;
 use crate::support::process::{Replica, Told, World};
 use crate::support::smtp::{self, Mood, TEAMS};
-use countersign::store::MessageState;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,9 +197,7 @@ impl Ordeal {
         }
         let all = self.keys.lock().unwrap().clone();
         for (key, _) in all {
-            let rows = self.world.rows(&key).await;
-            let posting = rows.into_iter().filter(|row| row.state == MessageState::Posting);
-            kill.posting.extend(posting.map(|row| row.id));
+            kill.posting.extend(being_posted(&self.world, &key).await);
         }
         self.kills.lock().unwrap().push(kill);
     }
@@ -231,7 +231,14 @@ impl Ordeal {
         let all = world.log(1).await;
         let requested = all.iter().filter(|told| told.name == "HotfixRequested.v1").count();
         assert_eq!(requested, hotfixes, "a hotfix that nobody asked for");
-        let copies = self.copies();
+        let unknown = self
+            .kills
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|kill| kill.posting.clone())
+            .collect();
+        let copies = older_copies(world, unknown);
         println!(
             "{} kills over {} releases; slowest restart {} ms; {acknowledged} sign-offs acknowledged, none lost; {starts} \
              scripts started, none twice; {copies} older copies of messages, {stray} of them with buttons until they \
@@ -258,32 +265,6 @@ impl Ordeal {
         assert_eq!((starts, succeeded), (1, 1), "{key}: {told:#?}");
         assert_eq!(count("AttemptStarting.v1"), count("AttemptEnded.v1"), "{key}");
         starts
-    }
-
-    /// Visible copies beyond the first: at most one for each kill that fell into the posting of that message, none in
-    /// #releases, which is searched first.
-    fn copies(&self) -> usize {
-        let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
-        for id in self.kills.lock().unwrap().iter().flat_map(|kill| &kill.posting) {
-            *unknown.entry(id.clone()).or_default() += 1;
-        }
-        let mut copies: BTreeMap<String, usize> = BTreeMap::new();
-        for (id, message) in self.world.posted() {
-            let count = copies.entry(id.clone()).or_default();
-            *count += 1;
-            assert!(
-                *count == 1 || message.channel != RELEASES,
-                "two copies of {id} in #releases"
-            );
-        }
-        for (id, count) in &copies {
-            let kills = unknown.get(id).copied().unwrap_or_default();
-            assert!(
-                *count <= 1 + kills,
-                "{count} copies of {id}, {kills} kills fell into its posting"
-            );
-        }
-        copies.values().map(|count| count - 1).sum()
     }
 
     /// Between which durable steps the kills fell.
