@@ -12,7 +12,7 @@ use crate::inbound::Inbound;
 use crate::jobs::{Deployments, Outside, Script, Workers};
 use crate::people::{Directory, KnownPeople, Member, Memberships, SlackUser};
 use crate::records::mail::Mailer;
-use crate::slack::client::SlackClient;
+use crate::slack::client::{Limits, SlackClient};
 use crate::slack::view::Ways;
 use crate::store::{Options, Store};
 use crate::telemetry::Metrics;
@@ -102,7 +102,11 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
     })?;
     let data = data_folder(&config.store.data)?;
     let store = open_store(&config, &clock).await?;
-    let slack = SlackClient::new(config.slack.api_url.as_str(), config.slack.bot_token.expose())?;
+    let limits = Limits {
+        gap: config.slack.message_gap,
+        ..Limits::default()
+    };
+    let slack = SlackClient::with_limits(config.slack.api_url.as_str(), config.slack.bot_token.expose(), limits)?;
     let directory = Directory::new(memberships(&config)?, slack.clone(), {
         let clock = clock.clone();
         Arc::new(move || clock.now_ms())

@@ -75,6 +75,8 @@ pub struct Slack {
     pub releases_channel: String,
     /// Names from `people`.
     pub admins: Vec<String>,
+    /// Between two messages to one channel.
+    pub message_gap: Duration,
     /// The Web API.
     pub api_url: Url,
     /// `xoxb-…`
@@ -281,6 +283,7 @@ fn assemble(variables: &Variables, text: &str, report: &mut Report) -> Option<Co
         app_id: file.workspace.app_id?,
         releases_channel: file.workspace.releases_channel?,
         admins: file.workspace.admins,
+        message_gap: file.workspace.message_gap,
         api_url: environment.api_url?,
         bot_token: environment.bot_token?,
         signing_secret: environment.signing_secret?,

@@ -1,6 +1,8 @@
 //! `[slack]`, `[people]` and `[roles]`: who there is, and who may do what. One human is one entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::Person;
 use super::problem::Report;
@@ -17,6 +19,7 @@ pub(super) struct Workspace {
     pub app_id: Option<String>,
     pub releases_channel: Option<String>,
     pub admins: Vec<String>,
+    pub message_gap: Duration,
 }
 
 /// The names under `[people]`, even of entries with mistakes: a role may mention them without a second problem.
@@ -46,17 +49,34 @@ pub(super) fn workspace(root: &Node<'_>, known: &BTreeSet<String>, report: &mut 
         "Copy the app's id, A…, from its page \"Basic Information\".",
     );
     let releases_channel = id("releases_channel", &['C', 'G'], CHANNEL_REMEDY);
-    let admins = admins(section.and_then(|section| section.get("admins")), known, report);
+    let admins = admins(
+        section.as_ref().and_then(|section| section.get("admins")),
+        known,
+        report,
+    );
+    let message_gap = message_gap(section.and_then(|section| section.get("message_gap_ms")), report);
     Workspace {
         team_id,
         app_id,
         releases_channel,
         admins,
+        message_gap,
     }
 }
 
 const ADMINS_REMEDY: &str = "Name two people of [people]: one proposes a change of the policy, another approves it.";
 const MEMBERS_REMEDY: &str = "Name people of [people], or a Slack user group as \"group:S…\".";
+
+/// A little over the second that Slack asks for between two messages to one channel: two requests don't take equally long to
+/// get there.
+const MESSAGE_GAP_MS: u64 = 1_100;
+const MESSAGE_GAP_MS_LIMITS: RangeInclusive<u64> = 10..=60_000;
+
+fn message_gap(node: Option<Node<'_>>, report: &mut Report) -> Duration {
+    let remedy = "Choose a number of milliseconds between them.";
+    let chosen_ms = node.and_then(|node| node.number_within(&MESSAGE_GAP_MS_LIMITS, remedy, report));
+    Duration::from_millis(chosen_ms.unwrap_or(MESSAGE_GAP_MS))
+}
 
 /// How to find a channel's id.
 pub(super) const CHANNEL_REMEDY: &str =

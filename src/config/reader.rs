@@ -1,5 +1,7 @@
 //! Walks the TOML file with the path and line of every value, and collects what is wrong instead of stopping at it.
 
+use std::ops::RangeInclusive;
+
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Report};
@@ -123,8 +125,18 @@ impl<'t> Node<'t> {
         Some(text)
     }
 
-    /// The whole number of this value.
-    pub fn number(&self, report: &mut Report) -> Option<u64> {
+    /// The whole number of this value, within `limits`; else `remedy` says what to choose.
+    pub fn number_within(&self, limits: &RangeInclusive<u64>, remedy: &str, report: &mut Report) -> Option<u64> {
+        let number = self.number(report)?;
+        if limits.contains(&number) {
+            return Some(number);
+        }
+        let wrong = format!("{number} is outside the limits, {} to {}", limits.start(), limits.end());
+        report.problem(self, wrong, remedy);
+        None
+    }
+
+    fn number(&self, report: &mut Report) -> Option<u64> {
         if let Value::Inner(DeValue::Integer(number)) = self.value
             && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
         {

@@ -23,6 +23,7 @@ pub const KEYS: &[Setting] = &[
     setting("slack.app_id", "required", "The Slack app, `A…`. Requests from any other are refused."),
     setting("slack.releases_channel", "required", "The channel, `C…` or `G…`, where every release is announced (#releases)."),
     setting("slack.admins", "required", "Names from `[people]`. One will propose changes of the policy and another approve them, so name two. Not used yet: whoever edits this file changes the policy."),
+    setting("slack.message_gap_ms", "1100", "Between two messages to one channel, 10 to 60000. Slack allows one per second, and refuses what comes faster: shorten it for a workspace that doesn't."),
     setting("people.NAME.slack", "required", "The person's Slack user id, `U…` or `W…`."),
     setting("people.NAME.jira", "none", "The person's Jira account id. Used so far only to find a person who is named twice."),
     setting("people.NAME.github", "none", "The person's GitHub login. Used so far only to find a person who is named twice."),

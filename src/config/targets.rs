@@ -337,13 +337,7 @@ fn timeout(node: &Node<'_>, report: &mut Report) -> Option<Duration> {
 
 fn kept_bytes(node: Option<Node<'_>>, default: u64, limits: &RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
     let Some(node) = node else { return Some(default) };
-    let bytes = node.number(report)?;
-    if limits.contains(&bytes) {
-        return Some(bytes);
-    }
-    let wrong = format!("{bytes} is outside the limits, {} to {}", limits.start(), limits.end());
-    report.problem(&node, wrong, "Choose a number of bytes between them.");
-    None
+    node.number_within(limits, "Choose a number of bytes between them.", report)
 }
 
 fn pass_environment(node: &Node<'_>, report: &mut Report) -> Vec<String> {

@@ -179,6 +179,11 @@ impl Fingerprint {
         fields
     }
 
+    /// How long the release was to take, if it was planned.
+    pub fn length_ms(&self) -> Option<Millis> {
+        self.0.get(&Field::Length)?.parse().ok()
+    }
+
     fn is_later_same_day(&self, current: &Self) -> bool {
         let (Some((signed, signed_day)), Some((now, day))) = (self.start(), current.start()) else {
             return false;

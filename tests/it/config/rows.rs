@@ -23,9 +23,13 @@ pub const FILE_PROBLEMS: &[((&str, &str), &str)] = &[
     ((r#"admins = ["ann", "bob"]"#, r#"admins = ["group:S0ADMINS"]"#),
      "slack.admins (line 6): a group can't be an admin
     Name people of [people]: who leads a Slack group is not Countersign's to check."),
+    (("releases_channel", "message_gap_ms = 0
+releases_channel"),
+     "slack.message_gap_ms (line 5): 0 is outside the limits, 10 to 60000
+    Choose a number of milliseconds between them."),
     (("releases_channel", "release_channel"),
      "slack.release_channel (line 5): there is no such key. Did you mean `releases_channel`?
-    Known here: team_id, app_id, releases_channel, admins.
+    Known here: team_id, app_id, releases_channel, admins, message_gap_ms.
 slack.releases_channel: it is missing
     Copy the id, C… or G…, from the end of the channel's details in Slack; a #name won't do."),
     (("[slack]", "[slak]

@@ -40,12 +40,14 @@ pub fn is_sign_off(rule: Rule) -> bool {
 }
 
 /// Until when a sign-off counts: an emergency's for a few hours, a planned one until the planned end, at most
-/// 14 days.
+/// 14 days. Who makes the plan longer makes no sign-off last longer than its signer saw.
 pub fn expires_ms(sign_off: &SignOff, release: &Release, policy: &Policy) -> Millis {
-    match &release.plan {
-        None => sign_off.signed_ms + policy.emergency_sign_off_ms,
-        Some(plan) => (sign_off.signed_ms + policy.planned_sign_off_max_ms).min(plan.start_ms + plan.length_ms),
-    }
+    let Some(plan) = &release.plan else {
+        return sign_off.signed_ms + policy.emergency_sign_off_ms;
+    };
+    let signed_length_ms = sign_off.fingerprint.length_ms().unwrap_or(plan.length_ms);
+    let end_ms = plan.start_ms + plan.length_ms.min(signed_length_ms);
+    end_ms.min(sign_off.signed_ms + policy.planned_sign_off_max_ms)
 }
 
 /// Until when what was judged of the sign-offs at `now_ms` holds: the first of them to expire, and the first fact on which

@@ -45,6 +45,44 @@ fn and_at_most_fourteen_days() {
     check(signed, "signoff.product-owner", 14 * DAY_MS + MINUTE_MS);
 }
 
+/// Signed for a slot of 60 minutes, which then takes `length_ms` instead.
+fn lengthened(length_ms: Millis) -> Scenario {
+    Scenario::approved().and(|s| {
+        let mut plan = proposal();
+        plan.length_ms = length_ms;
+        s.by("rita").plans(plan).then_events(["PlanChanged", "ReleaseApproved"]);
+    })
+}
+
+#[test]
+fn a_longer_plan_makes_no_sign_off_last_longer_than_its_signer_saw() {
+    for rule in ["signoff.product-owner", "signoff.qa-lead"] {
+        check(lengthened(4 * HOUR_MS), rule, 2 * HOUR_MS);
+        check(lengthened(HOUR_MS / 2), rule, HOUR_MS + HOUR_MS / 2);
+    }
+    let mut s = lengthened(4 * HOUR_MS);
+    s.at_ms(2 * HOUR_MS)
+        .by("dev")
+        .deploys()
+        .then_refused("signoff.product-owner", "gates_unmet");
+    s.by("priya")
+        .approves()
+        .then_events(["SignOffsVoided product_owner: ", "SignedOff product_owner: priya"]);
+    s.by("quinn").approves().then_status(Status::Approved);
+    s.at_ms(5 * HOUR_MS - 1).by("dev").deploys().then_status(Status::Queued);
+}
+
+#[test]
+fn a_later_start_on_the_same_day_moves_the_signed_end_along() {
+    let moved = Scenario::approved().and(|s| {
+        let mut plan = proposal();
+        plan.start_ms += 3 * HOUR_MS;
+        plan.length_ms += HOUR_MS;
+        s.by("rita").plans(plan);
+    });
+    check(moved, "signoff.product-owner", 5 * HOUR_MS);
+}
+
 #[test]
 fn an_emergency_sign_off_counts_for_four_hours() {
     let both = || Scenario::hotfix_deploying();
