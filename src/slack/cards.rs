@@ -148,15 +148,17 @@ fn content(view: &View<'_>, room: usize) -> Vec<Value> {
 pub(crate) fn skipped(view: &View<'_>) -> String {
     let (due_ms, starts) = skipped_due(view);
     let starts = if starts { ", if it starts today" } else { "" };
-    skipped_until(&format!("{}{starts}", view.when(due_ms)))
+    skipped_until(
+        &view.somebody(Role::TechLead),
+        &format!("{}{starts}", view.when(due_ms)),
+    )
 }
 
-/// The same, with `due` in words.
-pub(crate) fn skipped_until(due: &str) -> String {
+/// The same, with whoever owes it and `due` in words.
+pub(crate) fn skipped_until(owed_by: &str, due: &str) -> String {
     let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading, owed by a {} until {due}:* {our_reading}.",
-        Role::TechLead.title()
+        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading:* {our_reading}.\n*Owed afterwards*, by {owed_by} until {due}: the first and the last of these."
     )
 }
 
@@ -255,7 +257,7 @@ pub(crate) fn debts(view: &View<'_>) -> Option<String> {
         .map(|(due_ms, role, rules)| {
             let overdue = if due_ms < view.now_ms { " *OVERDUE*" } else { "" };
             let rules = some_of(rules.iter().map(|rule| thing(*rule).to_owned()), 20);
-            format!("By {}{overdue}, {}: {rules}", view.when(due_ms), role.title())
+            format!("By {}{overdue}, {}: {rules}", view.when(due_ms), view.somebody(role))
         })
         .collect();
     let title = match lines.len() {

@@ -8,7 +8,7 @@ use domain::release::{Release, Status};
 use domain::role::Role;
 use domain::rule::Rule;
 use domain::rules::gates::{Detail, Gate};
-use domain::rules::sign_off::slot_end_ms;
+use domain::rules::sign_off::{can_judge, slot_end_ms};
 use domain::service::Service;
 use std::collections::BTreeMap;
 
@@ -104,6 +104,16 @@ impl View<'_> {
     /// `payments v1.4.0`.
     pub fn what(&self) -> String {
         what(self.release)
+    }
+
+    /// Somebody in a role, with those who can act in it for this release, as far as they are known.
+    pub fn somebody(&self, role: Role) -> String {
+        let people = self.people.holders_of(role).iter();
+        let able: Vec<&PersonId> = people.filter(|person| can_judge(person, role, self.release)).collect();
+        if able.is_empty() {
+            return format!("a {}", role.title());
+        }
+        format!("a {} ({})", role.title(), self.names.mentions(able, "or"))
     }
 
     /// A time in the release's zone, for Slack.

@@ -67,7 +67,7 @@ pub fn hotfix(prefill: &HotfixPrefill<'_>, services: &[ServiceChoice]) -> Value 
             .build(),
         Input::line("tickets", "Other tickets in it", "").optional().hint("Such as PAY-201, PAY-202.").build(),
         commit(services, ""),
-        context(&skipped_until("the next working day 17:00")),
+        context(&skipped_until("a tech lead", "the next working day 17:00")),
     ];
     form(Form::Hotfix, "Ask for a hotfix", "Ask for it", "", &blocks)
 }

@@ -390,7 +390,7 @@ fn what_can_not_be_settled_here_is_said_under_what_is_owed() {
     holds(
         &cards::card(&hotfix().asked().view()),
         &[
-            "By our reading, owed by a tech lead until",
+            "Owed afterwards*, by a tech lead (<@U0THEO> or <@U0TINA>) until",
             "Tue 1 Dec 17:00 CET",
             "if it starts today",
         ],

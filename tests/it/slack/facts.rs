@@ -158,7 +158,8 @@ fn the_cto_reads_now_only_if_nothing_else_is_missing() {
             "counts for 4 h",
             "Skipped because the procedure says so (3.4):* staging",
             "24 h notice",
-            "By our reading, owed",
+            "By our reading:*",
+            "Owed afterwards*, by a tech lead (<@U0THEO> or <@U0TINA>)",
             "signoff.cto",
         ],
     );

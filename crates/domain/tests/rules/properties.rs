@@ -64,7 +64,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => Just(Act::Deploy),
         1 => Just(Act::Stop),
         4 => (0..3_usize).prop_map(Act::Settle),
-        3 => (0..9_u8).prop_map(Act::Edit),
+        3 => (0..11_u8).prop_map(Act::Edit),
         2 => (prop::sample::select(vec!['a', 'a', 'b']), any::<bool>()).prop_map(|(c, s)| Act::Look(c, s)),
         12 => prop::sample::select(vec![0_u8, 0, 0, 0, 0, 1, 2, 3]).prop_map(Act::Start),
         2 => Just(Act::Running),
@@ -134,6 +134,8 @@ fn edited(which: u8) -> Proposal {
         5 => plan.version = domain::ids::Version::new("1.4.9").unwrap(),
         6 => plan.migration = domain::release::Migration::ExpandOnly,
         7 => drop(plan.tickets.insert(key("PAY-102"))),
+        8 => plan.length_ms += HOUR_MS,
+        9 => plan.length_ms -= 4 * HOUR_MS,
         _ => {}
     }
     plan
@@ -333,6 +335,7 @@ impl Reading {
         self.content
             .insert("day", ((plan.start_ms + HOUR_MS).div_euclid(DAY_MS)).to_string());
         self.content.insert("start", plan.start_ms.to_string());
+        self.content.insert("length", plan.length_ms.to_string());
         self.plan = Some(plan.clone());
     }
 
@@ -342,7 +345,10 @@ impl Reading {
             return Some("missing".to_owned());
         };
         let until = match &self.plan {
-            Some(plan) => (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms),
+            Some(plan) => {
+                let signed_length_ms: Millis = content["length"].parse().unwrap();
+                (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms.min(signed_length_ms))
+            }
             None => signed.signed_ms + 4 * HOUR_MS,
         };
         if s.now >= until {
@@ -606,7 +612,7 @@ fn random_people_do_start_deployments() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut planned, mut hotfixes) = (0, 0);
-    for round in 0..120 {
+    for round in 0..240 {
         let steps = vec(step(), 60).new_tree(&mut runner).unwrap().current();
         let mut both = Both::new(round % 2 == 0, round % 2 == 0);
         for step in &steps {
@@ -615,7 +621,7 @@ fn random_people_do_start_deployments() {
         *(if round % 2 == 0 { &mut hotfixes } else { &mut planned }) += both.starts;
     }
     assert!(
-        planned >= 5 && hotfixes >= 20,
+        planned >= 8 && hotfixes >= 40,
         "{planned} planned and {hotfixes} hotfix starts"
     );
 }
