@@ -62,7 +62,7 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
         facts.push(("Start", view.when(plan.start_ms)));
         facts.push(("Nothing starts after", view.when(plan.start_ms + plan.length_ms)));
     }
-    facts.push(("Version", version(release)));
+    facts.push(("Version", version_to_judge(view)));
     facts.push((
         "Where",
         format!("{} of {}{}", release.environment, release.service, running(view)),
@@ -91,8 +91,19 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn running(view: &View<'_>) -> String {
-    let deployed = view.service.environment(&view.release.environment).deployed;
+    let deployed = view.deployed();
     deployed.map_or_else(String::new, |version| format!(", last success {}", version.tag()))
+}
+
+/// Version and commit, and a warning where something newer was deployed already.
+pub(crate) fn version_to_judge(view: &View<'_>) -> String {
+    let newer = view
+        .deployed()
+        .filter(|deployed| view.is_before_start() && view.release.version.is_before(deployed));
+    let warning = newer.map_or_else(String::new, |deployed| {
+        format!("\n:warning: *older* than {}, deployed there last", deployed.tag())
+    });
+    format!("{}{warning}", version(view.release))
 }
 
 /// Version and commit.

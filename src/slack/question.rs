@@ -5,7 +5,7 @@ mod closed;
 use crate::slack::binding::asks_again;
 use crate::slack::blocks::{Button, Rendered, actions, context, fields, header, message, section};
 use crate::slack::buttons::{ActionId, ButtonValue};
-use crate::slack::cards::{migration, skipped, tickets, version};
+use crate::slack::cards::{migration, skipped, tickets, version_to_judge};
 use crate::slack::gates::{self, Words, rule_ref};
 use crate::slack::markup::{foreign_line, quoted};
 use crate::slack::state::{capital, deputy, if_held};
@@ -118,7 +118,7 @@ fn until(view: &View<'_>, plan: &Plan) -> String {
 fn planned_facts(view: &View<'_>, role: Role, plan: &Plan) -> Vec<(&'static str, String)> {
     let release = view.release;
     let mut facts = vec![
-        ("Version", version(release)),
+        ("Version", version_to_judge(view)),
         ("Tickets", tickets(release)),
         ("Users notice", if plan.user_facing { "yes" } else { "no" }.to_owned()),
         ("Migration", migration(plan.migration).to_owned()),
@@ -220,9 +220,9 @@ fn hotfix(view: &View<'_>, role: Role) -> Rendered {
 
 fn hotfix_facts(view: &View<'_>, role: Role) -> Vec<(&'static str, String)> {
     let release = view.release;
-    let deployed = view.service.environment(&release.environment).deployed;
+    let deployed = view.deployed();
     let mut facts = vec![
-        ("Version", version(release)),
+        ("Version", version_to_judge(view)),
         (
             "Way back",
             deployed.map_or_else(

@@ -170,7 +170,7 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (Some(start_ms), Some(end_ms)) => format!(" after {}", span(end_ms - start_ms)),
         _ => String::new(),
     };
-    let before = view.service.environment(&release.environment).deployed;
+    let before = view.deployed();
     let still = before.as_ref().map_or_else(String::new, |version| {
         format!(" The last version that succeeded there is {}.", version.tag())
     });

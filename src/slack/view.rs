@@ -1,7 +1,7 @@
 //! What a message is rendered from: the release, its checklist, and how people are called. Nothing is looked up here.
 
 use domain::digest::Digest;
-use domain::ids::{Millis, PersonId};
+use domain::ids::{Millis, PersonId, Version};
 use domain::people::People;
 use domain::policy::Policy;
 use domain::release::{Release, Status};
@@ -104,6 +104,11 @@ impl View<'_> {
     /// `payments v1.4.0`.
     pub fn what(&self) -> String {
         what(self.release)
+    }
+
+    /// What a successful deployment put last where this release goes.
+    pub fn deployed(&self) -> Option<Version> {
+        self.service.environment(&self.release.environment).deployed
     }
 
     /// Somebody in a role, with those who can act in it for this release, as far as they are known.

@@ -148,6 +148,21 @@ impl Version {
     pub fn tag(&self) -> String {
         format!("v{}", self.0)
     }
+
+    /// Whether this is certainly an earlier version than `other` (semver.org, 11.2 and 11.3); two pre-releases of the same
+    /// version are not told apart.
+    pub fn is_before(&self, other: &Self) -> bool {
+        let parts = |version: &Self| {
+            let bare = version.0.split('+').next().unwrap_or_default().to_owned();
+            let (core, is_final) = match bare.split_once('-') {
+                Some((core, _)) => (core.to_owned(), false),
+                None => (bare, true),
+            };
+            let numbers: Vec<u64> = core.split('.').filter_map(|number| number.parse().ok()).collect();
+            (numbers, is_final)
+        };
+        parts(self) < parts(other)
+    }
 }
 
 name!(
@@ -276,6 +291,28 @@ mod tests {
         .filter(|t| tidy(t) == **t)
         {
             assert!(Version::from_typed(typed).is_err(), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_comes_before_a_greater_one_and_a_pre_release_before_its_release() {
+        let version = |text| Version::new(text).unwrap();
+        for (before, after) in [
+            ("1.3.9", "1.4.0"),
+            ("1.9.0", "1.10.0"),
+            ("1.4.0-rc.2", "1.4.0"),
+            ("1.4.0", "2.0.0-rc.1"),
+            ("1.4.0-rc.2+b7", "1.4.0+b1"),
+        ] {
+            assert!(version(before).is_before(&version(after)), "{before} {after}");
+            assert!(!version(after).is_before(&version(before)), "{before} {after}");
+        }
+        for same in [
+            ("1.4.0", "1.4.0"),
+            ("1.4.0+b1", "1.4.0+b2"),
+            ("1.4.0-rc.2", "1.4.0-rc.1"),
+        ] {
+            assert!(!version(same.0).is_before(&version(same.1)), "{same:?}");
         }
     }
 

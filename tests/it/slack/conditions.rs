@@ -375,6 +375,28 @@ fn a_failed_deployment_names_the_way_back_and_the_way_on() {
 }
 
 #[test]
+fn an_older_version_than_the_deployed_one_is_pointed_out_to_whoever_judges_it() {
+    let question =
+        |sample: &Sample, role, who| question::question(&sample.view(), role, &person(who), sample.release().revision);
+    for (last, is_older) in [("1.5.0", true), ("1.4.0", false), ("1.3.9", false)] {
+        let planned = deployed(Sample::planned("refunds", 1, 1).asked(), last);
+        let hotfix = deployed(hotfix().asked(), last);
+        for message in [
+            cards::card(&planned.view()),
+            question(&planned, Role::ProductOwner, "priya"),
+            question(&hotfix, Role::Cto, "cleo"),
+        ] {
+            let warning = format!("*older* than v{last}, deployed there last");
+            if is_older {
+                holds(&message, &[&warning]);
+            } else {
+                lacks(&message, &["*older*"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_can_not_be_settled_here_is_said_under_what_is_owed() {
     let owing = hotfix().asked().signed(Role::Cto, "cleo").queued().started().indebted();
     holds(
