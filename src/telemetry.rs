@@ -119,7 +119,8 @@ impl Metrics {
             .set(deadlines_ms.first().copied().unwrap_or_default() / 1_000);
         // The workers say so in the database: this process may have none, or none that gets on.
         let beats = handler.store.beats().await?;
-        self.heartbeat.set(beats.first().map_or(0, |beat| beat.beat_ms / 1_000));
+        let got_on_ms = beats.iter().map(|beat| beat.got_on_ms).max().unwrap_or_default();
+        self.heartbeat.set(got_on_ms / 1_000);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8(text)?)

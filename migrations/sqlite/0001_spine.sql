@@ -125,7 +125,9 @@ CREATE TABLE person (
 CREATE UNIQUE INDEX person_slack ON person (team, slack_user);
 
 CREATE TABLE heartbeat (
-    owner   TEXT   NOT NULL PRIMARY KEY,
-    host    TEXT   NOT NULL,
-    beat_ms BIGINT NOT NULL
+    owner     TEXT   NOT NULL PRIMARY KEY,
+    host      TEXT   NOT NULL,
+    beat_ms   BIGINT NOT NULL,
+    -- When every lane of it last got on; 0 for never.
+    got_on_ms BIGINT NOT NULL
 ) WITHOUT ROWID;

@@ -27,7 +27,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(8);
 /// Polling is the truth; wake-ups are hints.
 const POLL_EVERY: Duration = Duration::from_millis(500);
 /// A lane that has not asked the queue for this long is stuck.
-const WELL_WITHIN: Duration = Duration::from_secs(30);
+const GOT_ON_WITHIN: Duration = Duration::from_secs(30);
 /// The longest that one run may take; a deployment is followed by many short runs.
 const RUN_WITHIN: Duration = Duration::from_mins(1);
 /// How long a shutdown waits for what is running.
@@ -163,12 +163,12 @@ impl Workers {
         got_on.insert(lane, Instant::now());
     }
 
-    /// Whether every lane got on lately: a process that is there and does nothing must not look alive.
-    fn is_well(&self) -> bool {
+    /// Whether every lane got on lately: a process that is there and does nothing must not look well.
+    fn all_get_on(&self) -> bool {
         let got_on = self.got_on.lock().unwrap_or_else(PoisonError::into_inner);
         Lane::ALL
             .iter()
-            .all(|lane| got_on.get(lane).is_some_and(|at| at.elapsed() < WELL_WITHIN))
+            .all(|lane| got_on.get(lane).is_some_and(|at| at.elapsed() < GOT_ON_WITHIN))
     }
 
     async fn run_one(self: &Arc<Self>, claimed: ClaimedJob) {
@@ -295,13 +295,9 @@ impl Workers {
             {
                 tracing::warn!(%error, "could not renew leases");
             }
-            if self.is_well()
-                && let Err(error) = self
-                    .handler
-                    .store
-                    .beat(&self.owner, self.outside.deployments.host(), now_ms)
-                    .await
-            {
+            let host = self.outside.deployments.host();
+            let gets_on = self.all_get_on();
+            if let Err(error) = self.handler.store.beat(&self.owner, host, now_ms, gets_on).await {
                 tracing::warn!(%error, "could not beat");
             }
             if last_purge.elapsed() > Duration::from_mins(1) {
@@ -310,7 +306,7 @@ impl Workers {
                     tracing::warn!(%error, "could not purge");
                 }
             }
-            let pause = if self.is_well() { RENEW_EVERY } else { POLL_EVERY };
+            let pause = if gets_on { RENEW_EVERY } else { POLL_EVERY };
             sleep(pause).await;
         }
     }

@@ -15,6 +15,8 @@ pub struct Beat {
     pub host: String,
     /// When it last said so, UTC milliseconds.
     pub beat_ms: i64,
+    /// When it last said that every lane of it gets on; 0 for never.
+    pub got_on_ms: i64,
 }
 
 fn person_row(row: &AnyRow) -> Result<PersonRow, Failure> {
@@ -82,13 +84,17 @@ impl Store {
         decoded(&self.read(sql, vec![json(ids)]).await?, person_row)
     }
 
-    /// Says that this process is alive.
-    pub async fn beat(&self, owner: &str, host: &str, now_ms: i64) -> Result<(), StoreError> {
+    /// Says that this process is alive, and, if so, that every lane of it gets on.
+    pub async fn beat(&self, owner: &str, host: &str, now_ms: i64, gets_on: bool) -> Result<(), StoreError> {
         let sql = sql!(
-            "INSERT INTO heartbeat (owner, host, beat_ms) VALUES ($1, $2, $3)
-             ON CONFLICT (owner) DO UPDATE SET host = excluded.host, beat_ms = excluded.beat_ms RETURNING owner"
+            "INSERT INTO heartbeat (owner, host, beat_ms, got_on_ms) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (owner) DO UPDATE SET host = excluded.host, beat_ms = excluded.beat_ms, got_on_ms =
+                 CASE excluded.got_on_ms WHEN 0 THEN heartbeat.got_on_ms ELSE excluded.got_on_ms END
+             RETURNING owner"
         );
-        self.change(sql, vec![owner.into(), host.into(), now_ms.into()]).await?;
+        let got_on_ms = if gets_on { now_ms } else { 0 };
+        let params = vec![owner.into(), host.into(), now_ms.into(), got_on_ms.into()];
+        self.change(sql, params).await?;
         Ok(())
     }
 
@@ -100,12 +106,13 @@ impl Store {
 
     /// Who was alive when, the latest first.
     pub async fn beats(&self) -> Result<Vec<Beat>, StoreError> {
-        let sql = sql!("SELECT owner, host, beat_ms FROM heartbeat ORDER BY beat_ms DESC, owner");
+        let sql = sql!("SELECT owner, host, beat_ms, got_on_ms FROM heartbeat ORDER BY beat_ms DESC, owner");
         decoded(&self.read(sql, vec![]).await?, |row| {
             Ok(Beat {
                 owner: row.text(0)?,
                 host: row.text(1)?,
                 beat_ms: row.int(2)?,
+                got_on_ms: row.int(3)?,
             })
         })
     }

@@ -26,15 +26,20 @@ pub async fn a_person_has_one_id_however_many_ask(db: Database) {
 
 pub async fn beats_are_kept_by_owner(db: Database) {
     let store = db.open().await;
-    store.beat("w-1", "host-a", NOW).await.unwrap();
-    store.beat("w-2", "host-b", NOW + 1).await.unwrap();
-    store.beat("w-1", "host-a", NOW + 2).await.unwrap();
+    store.beat("w-1", "host-a", NOW, true).await.unwrap();
+    store.beat("w-2", "host-b", NOW + 1, false).await.unwrap();
+    // A lane is stuck: the host lives, and does not get on.
+    store.beat("w-1", "host-a", NOW + 2, false).await.unwrap();
     let beats: Vec<_> = store
         .beats()
         .await
         .unwrap()
         .into_iter()
-        .map(|b| (b.owner, b.beat_ms))
+        .map(|b| (b.owner, b.beat_ms, b.got_on_ms))
         .collect();
-    assert_eq!(beats, [("w-1".to_owned(), NOW + 2), ("w-2".to_owned(), NOW + 1)]);
+    assert_eq!(
+        beats,
+        [("w-1".to_owned(), NOW + 2, NOW), ("w-2".to_owned(), NOW + 1, 0)]
+    );
+    assert_eq!(store.host_seen_ms("host-a").await.unwrap(), Some(NOW + 2));
 }

@@ -90,7 +90,7 @@ fn lost_connections_are_told_apart_and_replaced() {
         assert!(is_committed(&commit(&store, change("release/IDLE", 1)).await.unwrap()));
         assert_eq!(store.stream("release/IDLE").await.unwrap().unwrap().version, 2);
         terminate_all(&mut raw).await;
-        store.beat("w", "host", NOW).await.unwrap();
+        store.beat("w", "host", NOW, true).await.unwrap();
         // Lost while it waits for a lock: nothing was written.
         let mut holder = db.connect().await;
         holder.execute("BEGIN").await.unwrap();
@@ -332,7 +332,7 @@ fn a_server_that_became_read_only_is_unavailable_until_it_is_not() {
         terminate_all(&mut raw).await;
         let refused = commit(&store, asked("r-1", change("release/REL-1", 0))).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-        let refused = store.beat("w", "host", NOW).await;
+        let refused = store.beat("w", "host", NOW, true).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
         assert!(verified(&store).await.is_empty());
         raw.execute("SET default_transaction_read_only = off").await.unwrap();
