@@ -23,6 +23,8 @@ pub mod outbound;
 pub mod people;
 pub mod probes;
 pub mod records;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod slack;
 pub mod store;
 pub mod telemetry;

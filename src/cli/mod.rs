@@ -51,6 +51,8 @@ enum Verb {
 
 /// Runs the verb that the command line names.
 pub fn run() -> ExitCode {
+    #[cfg(feature = "sabotage")]
+    crate::sabotage::from_environment();
     match Arguments::parse().verb {
         // No runtime, no TLS, no logs: the supervisor outlives the bot and must stay small.
         Verb::Supervise { spool } => crate::deploy::supervise::supervise(&spool),

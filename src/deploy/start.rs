@@ -140,7 +140,8 @@ fn write_launch(launch: &Launch, spool: &Path) -> Result<(), StartError> {
 }
 
 fn spawn_supervisor(spool: &Path, countersign_binary: &Path) -> io::Result<Child> {
-    Command::new(countersign_binary)
+    let mut supervisor = Command::new(countersign_binary);
+    supervisor
         .arg("supervise")
         .arg("--spool")
         .arg(spool)
@@ -148,8 +149,10 @@ fn spawn_supervisor(spool: &Path, countersign_binary: &Path) -> io::Result<Child
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
+        .stderr(Stdio::null());
+    #[cfg(feature = "sabotage")]
+    supervisor.envs(crate::sabotage::handed_on());
+    supervisor.spawn()
 }
 
 fn confirm(spool: PathBuf, mut child: Child) -> Result<Started, StartError> {

@@ -71,6 +71,10 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         });
     }
     let began = since_boot();
+    #[cfg(feature = "sabotage")]
+    if domain::sabotage::is_out(domain::sabotage::Guard::StartingBeforeSpawn) {
+        spawn_unjudged(desk, &release, number).await;
+    }
     let host = desk.outside.deployments.host.clone();
     let handled = desk
         .order(
@@ -135,6 +139,18 @@ async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber
         }
     }
     None
+}
+
+#[cfg(feature = "sabotage")]
+/// What a start would be whose `starting` is not durable yet: the proofs show that they notice.
+async fn spawn_unjudged(desk: &Desk<'_>, release: &Release, number: AttemptNumber) {
+    let Some(source) = &release.source else { return };
+    let script = source.script.to_string();
+    if let Ok(launch) = launch(desk, release, number, &source.commit, 0, script) {
+        let deployments = &desk.outside.deployments;
+        let (root, binary) = (deployments.spool_root.clone(), deployments.binary.clone());
+        let _ = blocking(move || Ok(start_script(&launch, &root, &binary))).await;
+    }
 }
 
 async fn spawn(

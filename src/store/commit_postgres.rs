@@ -7,8 +7,9 @@ use super::error::Failure;
 use super::group::Written;
 use super::plan::{self, Held, Plan, Snapshot, Wanted, Window};
 use super::postgres::Progress;
-use super::sql::signed;
+use super::sql::{guarded, signed};
 use domain::log_entry::{self, Head, Sealed};
+use domain::sabotage::Guard;
 use sqlx::{Executor as _, PgConnection, Row as _};
 use std::collections::HashSet;
 
@@ -367,10 +368,9 @@ async fn write_rows(connection: &mut PgConnection, commits: &[&Commit], plan: &P
 }
 
 async fn lock_head(connection: &mut PgConnection, log: &str) -> Result<Head, Failure> {
-    let (position, hash, logged_ms): (i64, String, i64) =
-        sqlx::query_as("SELECT position, hash, logged_ms FROM head WHERE id = 1 FOR UPDATE")
-            .fetch_one(connection)
-            .await?;
+    let text = "SELECT position, hash, logged_ms FROM head WHERE id = 1 FOR UPDATE";
+    let text = guarded(Guard::HeadLock, text, " FOR UPDATE", "");
+    let (position, hash, logged_ms): (i64, String, i64) = sqlx::query_as(text).fetch_one(connection).await?;
     Ok(Head {
         log: log.to_owned(),
         position: u64::try_from(position).unwrap_or_default(),

@@ -4,6 +4,7 @@ use super::error::Failure;
 use super::reads::decoded;
 use super::sql::{AnyRow, signed, sql};
 use super::{MessageRow, MessageState, Store, StoreError};
+use domain::sabotage::Guard;
 
 /// No queue of replicas for a channel gets longer than this.
 const TURN_AHEAD_MAX_MS: i64 = 60_000;
@@ -184,7 +185,8 @@ impl Store {
         let sql = sql!(
             "UPDATE message SET rendered_version = $3, rendered = $4
              WHERE id = $1 AND rendered_version = $2 RETURNING id"
-        );
+        )
+        .guarded(Guard::CardVersion, "rendered_version = $2", "$2 >= 0");
         let params = vec![
             id.into(),
             signed(from_version)?.into(),

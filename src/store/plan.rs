@@ -4,6 +4,7 @@
 use super::error::Failure;
 use super::{Commit, Fate, Outcome, RepeatGuard, StateRow};
 use domain::log_entry::{self, Draft, Head};
+use domain::sabotage::{Guard, is_out};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Refuses what can never be written, before it shares a transaction with others.
@@ -195,12 +196,15 @@ pub(super) fn resolve<'a>(members: &[&'a Commit], snapshot: &mut Snapshot) -> (V
 }
 
 fn judge<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Plan<'a>) -> Verdict {
-    if let Some(reply) = commit.request.as_ref().and_then(|r| now.replies.get(&r.id)) {
+    if let Some(reply) = commit.request.as_ref().and_then(|r| now.replies.get(&r.id))
+        && !is_out(Guard::UniqueRequest)
+    {
         return Verdict::Ends(Outcome::Duplicate { reply: reply.clone() });
     }
     if let Some(settled) = &commit.settles {
         let held = now.held.get(&settled.job);
-        match held.filter(|h| h.owner == settled.owner && h.attempt == settled.attempt) {
+        let is_holder = |held: &&Held| held.owner == settled.owner && held.attempt == settled.attempt;
+        match held.filter(|held| is_holder(held) || is_out(Guard::JobFence)) {
             // Its end may be what another job waits for.
             Some(held) => plan.wakes |= held.ordered,
             None => return Verdict::Ends(Outcome::LostJob),
@@ -226,8 +230,8 @@ fn judge<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Pl
 
 fn conflicts(commit: &Commit, now: &Snapshot) -> bool {
     let moved = |stream: &str, seen| now.versions.get(stream).copied().unwrap_or(0) != seen;
-    commit.reads.iter().any(|read| moved(&read.stream, read.version))
-        || commit.unique.iter().any(|key| now.unique.contains(key))
+    commit.reads.iter().any(|read| moved(&read.stream, read.version)) && !is_out(Guard::VersionCheck)
+        || commit.unique.iter().any(|key| now.unique.contains(key)) && !is_out(Guard::BusinessKey)
         || commit.closes_repeat.as_ref().is_some_and(|closed| {
             now.windows
                 .get(&closed.key)

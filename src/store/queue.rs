@@ -5,6 +5,7 @@ use super::error::Failure;
 use super::reads::decoded;
 use super::sql::{AnyRow, json, sql};
 use super::{ClaimedJob, Commit, JobRow, Outcome, Settlement, Store, StoreError};
+use domain::sabotage::Guard;
 
 /// Replies are kept a little longer than Slack repeats a request or its signature stays valid.
 const REPLIES_KEPT_MS: i64 = 15 * 60 * 1_000;
@@ -131,6 +132,11 @@ impl Store {
              WHERE id IN (SELECT id FROM ready)
              RETURNING id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms,
                  created_ms, reason, owner"
+        )
+        .guarded(
+            Guard::RescueState,
+            "state = 'running' AND lane = $1 AND lease",
+            "lane = $1 AND lease",
         );
         let params = vec![
             lane.into(),

@@ -3,6 +3,7 @@
 
 use super::error::Failure;
 use domain::digest::Digest;
+use domain::sabotage::{self, Guard};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -12,6 +13,27 @@ use sqlx::sqlite::SqliteRow;
 pub(super) struct Sql {
     pub(super) sqlite: &'static str,
     pub(super) postgres: &'static str,
+}
+
+impl Sql {
+    /// See [`guarded`].
+    pub(super) fn guarded(self, guard: Guard, part: &str, instead: &str) -> Self {
+        Self {
+            sqlite: guarded(guard, self.sqlite, part, instead),
+            postgres: guarded(guard, self.postgres, part, instead),
+        }
+    }
+}
+
+/// The statement; where a proof has taken `guard` out, with `instead` for the part that is this guard.
+#[cfg_attr(not(feature = "sabotage"), inline)]
+pub(super) fn guarded(guard: Guard, statement: &'static str, part: &str, instead: &str) -> &'static str {
+    if !sabotage::is_out(guard) {
+        return statement;
+    }
+    let weaker = statement.replace(part, instead);
+    debug_assert_ne!(weaker, statement, "the guard {guard:?} is not in it");
+    Box::leak(weaker.into_boxed_str())
 }
 
 /// Builds a [`Sql`] from pieces: a literal stands as it is, `any($1)` tests for membership in a JSON

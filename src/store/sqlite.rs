@@ -4,9 +4,10 @@
 use super::error::{Failure, Kind, OpenError};
 use super::group::{Write, Written};
 use super::plan::{self, Held, Plan, Snapshot, Window};
-use super::sql::{AnyRow, Param, bind, json, signed};
+use super::sql::{AnyRow, Param, bind, guarded, json, signed};
 use super::{Commit, migrate};
 use domain::log_entry::{self, Head};
+use domain::sabotage::Guard;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use std::fs::{File, TryLockError};
@@ -242,7 +243,8 @@ async fn read(connection: &mut SqliteConnection, log: &str, commits: &[&Commit])
         wanted.jobs,
     ];
     let params: Vec<Param> = params.iter().map(|keys| json(keys)).collect();
-    let rows = bind!(READ, params).fetch_all(&mut *connection).await?;
+    let text = guarded(Guard::BeginImmediate, READ, " IMMEDIATE", "");
+    let rows = bind!(text, params).fetch_all(&mut *connection).await?;
     let mut snapshot = Snapshot::default();
     let mut head = Head::genesis(log);
     for row in rows {

@@ -65,6 +65,17 @@ fn mentions(text: &str, word: &str) -> bool {
         .any(|(at, _)| !text[..at].ends_with(part_of_name) && !text[at + word.len()..].starts_with(part_of_name))
 }
 
+/// The switches that proofs take guards out with are in no build that does not ask for them.
+#[test]
+fn no_guard_can_be_taken_out_of_this_program() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_countersign")).unwrap();
+    let has = |text: &str| program.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("COUNTERSIGN_LISTEN"), "the search finds what is there");
+    for text in ["COUNTERSIGN_SABOTAGE", "fingerprint-compare", "starting-before-spawn"] {
+        assert_eq!(has(text), cfg!(feature = "sabotage"), "{text}");
+    }
+}
+
 #[test]
 fn words_are_found_as_words() {
     assert!(mentions("use axum::Router;", "axum") && mentions("async fn a()", "async fn"));

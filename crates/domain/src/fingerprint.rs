@@ -8,6 +8,7 @@ use crate::policy::Policy;
 use crate::release::Release;
 use crate::role::Role;
 use crate::rule::skipped_by_emergency;
+use crate::sabotage::{Guard, is_out};
 use crate::schedule::day_of;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -172,6 +173,9 @@ impl Fingerprint {
 
     /// The changed fields that void a sign-off of `role`. A later start on the same day voids nothing.
     pub fn voids(&self, current: &Self, role: Role) -> Vec<Field> {
+        if is_out(Guard::FingerprintCompare) {
+            return Vec::new();
+        }
         let mut fields = self.changed(current);
         fields.retain(|field| {
             field.concerns(role) && (*field != Field::PlannedStart || !self.is_later_same_day(current))

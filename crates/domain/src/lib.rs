@@ -26,5 +26,6 @@ pub mod release;
 pub mod role;
 pub mod rule;
 pub mod rules;
+pub mod sabotage;
 pub mod schedule;
 pub mod service;

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::ids::{EnvironmentName, ReleaseKey, Version};
 use crate::release::AttemptNumber;
+use crate::sabotage::{Guard, is_out};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,7 +60,7 @@ impl Service {
             } => {
                 let environment = self.environments.entry(environment.clone()).or_default();
                 // A stale holder frees nothing: the lock belongs to a later grant.
-                if environment.fence == *fence {
+                if environment.fence == *fence || is_out(Guard::EnvironmentFence) {
                     environment.holder = None;
                     if deployed.is_some() {
                         environment.deployed.clone_from(deployed);

@@ -6,6 +6,7 @@ use super::process::{has_action, posted};
 use countersign::app::{Part, Running, Setup, start};
 use countersign::clock::Clock;
 use countersign::config::{Config, Variables};
+use countersign::deploy::tree::living_of;
 use countersign::store::{JobFilter, JobRow};
 use domain::ids::ReleaseKey;
 use domain::log_entry::Verifier;
@@ -430,7 +431,12 @@ impl TestBot {
     /// As if the host had gone down: supervisor and script are gone at once.
     pub async fn loses_the_host(&self, key: &str, attempt: u32) {
         let script = self.loses_the_supervisor(key, attempt).await;
+        let id = spool(self.folder.path(), key, attempt).unwrap();
+        let id = id.file_name().unwrap().to_str().unwrap();
         kill_process_group(script, Signal::KILL).unwrap();
+        // KILL takes a moment, and what still runs holds back the next attempt.
+        self.wait("the script's end", async || living_of(id).is_empty().then_some(()))
+            .await;
     }
 
     pub async fn metrics(&self) -> String {
@@ -540,6 +546,8 @@ pub fn hotfix_inputs() -> Value {
 
 /// Runs one scenario on one engine.
 pub fn run<F: Future<Output = ()>>(engine: Engine, scenario: impl FnOnce(Engine) -> F) {
+    #[cfg(feature = "sabotage")]
+    countersign::sabotage::from_environment();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

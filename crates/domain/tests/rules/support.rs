@@ -135,6 +135,10 @@ pub struct Scenario {
 impl Scenario {
     /// Nothing has happened.
     pub fn empty() -> Self {
+        #[cfg(feature = "sabotage")]
+        if let Ok(name) = std::env::var("COUNTERSIGN_SABOTAGE") {
+            assert!(domain::sabotage::take_out(&name), "there is no guard {name:?}");
+        }
         let case = Case {
             target: Some(Target {
                 service: ServiceName::new("payments").unwrap(),
