@@ -10,27 +10,21 @@
     missing_docs
 )]
 
+#[allow(dead_code)]
+#[path = "../tests/it/support/orders.rs"]
+mod orders;
+
 use countersign::app::{Part, Running, Setup, start};
 use countersign::clock::Clock;
 use countersign::config::Config;
-use countersign::fresh;
-use countersign::handle::{Handled, Order};
-use countersign::people::SlackUser;
-use domain::command::{Actor, Command, Intent, Proposal, SourceSeen};
-use domain::digest::Digest;
-use domain::ids::{CommitSha, HOUR_MS, PersonId, ReleaseKey, ServiceName, Version};
 use domain::log_entry::Verifier;
-use domain::release::Migration;
-use domain::rule::Kind;
 use playground::{Handle, Options, Workspace, signature};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const CONFIG: &str = include_str!("../tests/it/support/countersign.toml");
-const PREPARED_AT_ONCE: u32 = 32;
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -58,7 +52,7 @@ async fn measure(folder: &Path, url: &str, length: Duration, concurrency: u32) {
     // Enough for any speed that this can reach; a release is signed once.
     let releases = u32::try_from(length.as_secs()).unwrap() * 6_000;
     let began = Instant::now();
-    prepare(&bot, releases).await;
+    orders::plan_many(&bot, releases).await;
     println!("prepared {releases} releases in {:.1} s", began.elapsed().as_secs_f64());
 
     let before = bot.handler.store.head().await.unwrap().position;
@@ -117,93 +111,6 @@ async fn bot(folder: &Path, url: &str, slack: &Handle) -> Running {
     })
     .await
     .unwrap()
-}
-
-/// Plans each release and resolves its source, through the one path.
-async fn prepare(bot: &Arc<Running>, releases: u32) {
-    let ids = |user: &str| SlackUser::new(user).unwrap();
-    let store = &bot.handler.store;
-    let mut people = Vec::new();
-    for user in ["U0RITA", "U0MIA"] {
-        let fresh = [fresh::person_id().to_string()];
-        let id = store
-            .person_ids(&[("T0ACME", ids(user).as_str())], &fresh)
-            .await
-            .unwrap()
-            .remove(0);
-        people.push(PersonId::new(id).unwrap());
-    }
-    let next = Arc::new(AtomicU32::new(1));
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..PREPARED_AT_ONCE {
-        let (bot, people, next) = (Arc::clone(bot), people.clone(), Arc::clone(&next));
-        tasks.spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::SeqCst);
-                if number > releases {
-                    return;
-                }
-                let key = ReleaseKey::new(format!("REL-{number}")).unwrap();
-                order(
-                    &bot,
-                    &key,
-                    Actor::Person(people[0].clone()),
-                    Intent::Plan(Box::new(proposal(&people[1]))),
-                )
-                .await;
-                let seen = SourceSeen {
-                    version: Version::new("1.4.0").unwrap(),
-                    commit: Some(CommitSha::new("a".repeat(40)).unwrap()),
-                    script: Digest::of(b"script"),
-                    executor: Digest::of(b"executor"),
-                    observed_ms: bot.handler.clock.now_ms(),
-                };
-                order(&bot, &key, Actor::Countersign, Intent::RecordSource(seen)).await;
-            }
-        });
-    }
-    while let Some(joined) = tasks.join_next().await {
-        joined.unwrap();
-    }
-}
-
-async fn order(bot: &Running, key: &ReleaseKey, actor: Actor, intent: Intent) {
-    let order = Order {
-        command: Command {
-            actor,
-            release: key.clone(),
-            intent,
-        },
-        service: Some(ServiceName::new("payments").unwrap()),
-        request: None,
-        settles: None,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(10),
-        facts_within: Duration::from_secs(5),
-        reply: &|_| String::new(),
-    };
-    match bot.handler.handle(order).await.unwrap() {
-        Handled::Done { .. } => {}
-        other => panic!("{key}: {other:?}"),
-    }
-}
-
-fn proposal(author: &PersonId) -> Proposal {
-    Proposal {
-        edits: None,
-        kind: Kind::Minor,
-        version: Version::new("1.4.0").unwrap(),
-        start_ms: Clock::default().now_ms(),
-        length_ms: HOUR_MS,
-        scope: fresh::private_text("Refunds"),
-        dependencies: fresh::private_text("none"),
-        user_facing: true,
-        migration: Migration::None,
-        outcome: fresh::private_text("Refunds work"),
-        abort_criteria: fresh::private_text("Errors above 1 %"),
-        tickets: BTreeSet::from([ReleaseKey::new("PAY-101").unwrap()]),
-        authors: BTreeSet::from([author.clone()]),
-        commit: None,
-    }
 }
 
 /// One caller: signs one release after another as Priya until the time is over.

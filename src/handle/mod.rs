@@ -18,6 +18,7 @@ use domain::effects::Due;
 use domain::event::Event;
 use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
 use domain::intents::authority::Ask;
+use domain::job::{Job, MessageId};
 use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
@@ -357,6 +358,31 @@ impl Handler {
         let commit = Commit {
             jobs: jobs.map_err(HandleError::Broken)?,
             settles: Some(settles),
+            decided_ms: now_ms,
+            ..Commit::default()
+        };
+        self.store
+            .commit(commit, Instant::now() + Duration::from_secs(10))
+            .await?;
+        Ok(())
+    }
+
+    /// Has a message shown anew, whatever is believed to stand there; `id` is the job's, so that asking twice is asking once.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`].
+    pub async fn show_again(&self, message: &MessageId, id: String) -> Result<(), HandleError> {
+        self.store.forget_rendered(&message.to_string()).await?;
+        let now_ms = self.clock.now_ms();
+        let due = Due {
+            job: Job::RefreshMessage {
+                message: message.clone(),
+            },
+            at_ms: now_ms,
+        };
+        let job = build::new_job(&due, 0, 0, now_ms).map_err(HandleError::Broken)?;
+        let commit = Commit {
+            jobs: vec![NewJob { id, ..job }],
             decided_ms: now_ms,
             ..Commit::default()
         };

@@ -68,6 +68,7 @@ async fn refresh_once(desk: &Desk<'_>, id: &MessageId) -> Result<Option<Ran>, Tr
     if row.rendered == digest.as_str() {
         return still_shows(desk, id, &scene).await.map(Some);
     }
+    let store = &desk.handler.store;
     match desk
         .outside
         .slack
@@ -79,12 +80,13 @@ async fn refresh_once(desk: &Desk<'_>, id: &MessageId) -> Result<Option<Ran>, Tr
         Err(Failure::Permanent { message }) if message.contains("message_not_found") => {
             return Ok(Some(Ran::Done));
         }
-        Err(failure) => return Err(failure.into()),
+        Err(failure) => {
+            // It may have arrived all the same, and later than another worker's.
+            store.forget_rendered(&row.id).await?;
+            return Err(failure.into());
+        }
     }
-    let store = &desk.handler.store;
-    let recorded = store
-        .record_rendered(&row.id, row.rendered_version, scene.version, digest.as_str())
-        .await?;
+    let recorded = store.record_rendered(&row, scene.version, digest.as_str()).await?;
     if !recorded {
         store.forget_rendered(&row.id).await?;
         return Ok(None);

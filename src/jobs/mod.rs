@@ -269,11 +269,23 @@ impl Workers {
                 Ok(true) => return,
                 Ok(false) => {
                     tracing::warn!(job = claimed.id, "job {} was taken over by another worker", claimed.id);
+                    self.show_again(claimed).await;
                     return;
                 }
                 Err(error) => tracing::warn!(%error, job = claimed.id, "could not settle a job, trying again"),
             }
             sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// Whoever slept past its lease may have overwritten in Slack what the worker who took over had shown: it is shown again.
+    async fn show_again(&self, claimed: &ClaimedJob) {
+        let Ok(Job::RefreshMessage { message }) = serde_json::from_str(&claimed.payload) else {
+            return;
+        };
+        let id = format!("{}/after/{}", claimed.id, claimed.attempt);
+        if let Err(error) = self.handler.show_again(&message, id).await {
+            tracing::warn!(%error, job = claimed.id, "could not have {message} shown again");
         }
     }
 

@@ -174,24 +174,28 @@ impl Store {
         Ok(!self.change(sql, vec![id.into()]).await?.is_empty())
     }
 
-    /// Records what is rendered now; false if another rendering came in between.
+    /// Records what is rendered now where `seen` was; false if another rendering came in between, be it of the same version.
     pub async fn record_rendered(
         &self,
-        id: &str,
-        from_version: u64,
+        seen: &MessageRow,
         to_version: u64,
         rendered: &str,
     ) -> Result<bool, StoreError> {
         let sql = sql!(
             "UPDATE message SET rendered_version = $3, rendered = $4
-             WHERE id = $1 AND rendered_version = $2 RETURNING id"
+             WHERE id = $1 AND rendered_version = $2 AND rendered = $5 RETURNING id"
         )
-        .guarded(Guard::CardVersion, "rendered_version = $2", "$2 >= 0");
+        .guarded(
+            Guard::CardVersion,
+            "rendered_version = $2 AND rendered = $5",
+            "$2 >= 0 AND $5 >= ''",
+        );
         let params = vec![
-            id.into(),
-            signed(from_version)?.into(),
+            seen.id.as_str().into(),
+            signed(seen.rendered_version)?.into(),
             signed(to_version)?.into(),
             rendered.into(),
+            seen.rendered.as_str().into(),
         ];
         Ok(!self.change(sql, params).await?.is_empty())
     }

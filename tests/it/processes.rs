@@ -6,6 +6,8 @@ mod cut_off;
 mod dead;
 mod killed;
 mod ladder;
+mod paused;
+mod races;
 mod readiness;
 mod repeated;
 mod replicas;
@@ -15,6 +17,16 @@ use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, h
 use crate::support::process::{EVERYBODY, World, has_action};
 use countersign::store::MessageState;
 use std::collections::BTreeMap;
+
+/// A number that the environment asks for; nothing if it asks for none.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
+}
 
 /// Plans a release of payments and waits until its signers are asked.
 async fn plans(world: &World, key: &str) {

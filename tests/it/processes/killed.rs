@@ -3,7 +3,7 @@
 //! `COUNTERSIGN_SEED` repeats a run's random choices.
 
 use super::{
-    being_posted, card_is_true, hotfix, no_acknowledged_sign_off_is_lost, older_copies, planned_release,
+    being_posted, card_is_true, hotfix, no_acknowledged_sign_off_is_lost, number, older_copies, planned_release,
     retire_stray_copies, signatures,
 };
 use crate::support::bot::run;
@@ -47,10 +47,6 @@ struct Ordeal {
     under_way: Mutex<BTreeSet<String>>,
     over: AtomicBool,
     restart_slowest_ms: AtomicUsize,
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.trim().parse().ok()
 }
 
 #[test]

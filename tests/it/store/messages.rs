@@ -28,7 +28,8 @@ pub async fn a_message_is_posted_once(db: Database) {
     store.begin_post("card/REL-1", "REL-1", "C1", 0, NOW).await.unwrap();
     assert!(!store.record_verified("card/REL-1").await.unwrap());
     assert!(store.record_posted("card/REL-1", "C1", "1.1", 1, "d1").await.unwrap());
-    assert!(store.record_rendered("card/REL-1", 1, 4, "d4").await.unwrap());
+    let seen = store.message("card/REL-1").await.unwrap().unwrap();
+    assert!(store.record_rendered(&seen, 4, "d4").await.unwrap());
     assert!(store.record_verified("card/REL-1").await.unwrap());
     // The same again says yes and undoes nothing; another one says no.
     assert!(store.record_posted("card/REL-1", "C1", "1.1", 1, "d1").await.unwrap());
@@ -53,9 +54,15 @@ pub async fn a_rendering_replaces_only_what_it_saw(db: Database) {
     let store = db.open().await;
     store.begin_post("card/REL-1", "REL-1", "C1", 0, NOW).await.unwrap();
     store.record_posted("card/REL-1", "C1", "1.1", 3, "d3").await.unwrap();
-    assert!(store.record_rendered("card/REL-1", 3, 5, "d5").await.unwrap());
-    assert!(!store.record_rendered("card/REL-1", 3, 4, "d4").await.unwrap());
-    assert_eq!(store.message("card/REL-1").await.unwrap().unwrap().rendered, "d5");
+    let now = async || store.message("card/REL-1").await.unwrap().unwrap();
+    let first = now().await;
+    assert!(store.record_rendered(&first, 5, "d5").await.unwrap());
+    assert!(!store.record_rendered(&first, 4, "d4").await.unwrap());
+    // Of two that render the same version at different times, the later one may have shown what was true earlier.
+    let second = now().await;
+    assert!(store.record_rendered(&second, 5, "d5 later").await.unwrap());
+    assert!(!store.record_rendered(&second, 5, "d5").await.unwrap());
+    assert_eq!(now().await.rendered, "d5 later");
 }
 
 pub async fn replicas_share_the_turns_of_a_channel(db: Database) {

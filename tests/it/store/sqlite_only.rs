@@ -51,7 +51,9 @@ fn a_stranger_who_writes_the_file_makes_no_commit_fail() {
             let mut raw = db.connect().await;
             strangers.spawn(async move {
                 loop {
-                    raw.execute("UPDATE meta SET schema_floor = schema_floor").await.unwrap();
+                    raw.execute("UPDATE meta SET schema_floor = schema_floor")
+                        .await
+                        .unwrap();
                     tokio::task::yield_now().await;
                 }
             });

@@ -2,6 +2,7 @@
 
 pub mod bot;
 pub mod database;
+pub mod orders;
 pub mod postgres;
 pub mod process;
 pub mod smtp;

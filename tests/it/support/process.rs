@@ -7,6 +7,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use countersign::app::{Part, Running, Setup, start};
+use countersign::clock::Clock;
+use countersign::config::{Config, Variables};
 use countersign::store::{JobFilter, MessageRow, Options, Store};
 use domain::ids::ReleaseKey;
 use domain::release::Release;
@@ -87,23 +90,48 @@ impl World {
         }
     }
 
-    fn command(&self) -> Command {
+    /// What a bot of this world is told by its environment.
+    fn variables(&self) -> Variables {
         let workspace = Workspace::demo();
-        let path = |file: &str| self.folder.path().join(file).display().to_string();
+        let path = |file: &str| self.path(file).display().to_string();
+        [
+            ("SLACK_BOT_TOKEN", workspace.bot_token),
+            ("SLACK_SIGNING_SECRET", workspace.signing_secret),
+            ("SLACK_API_URL", self.slack.api_base_url()),
+            ("DATABASE_URL", self.database.url.clone()),
+            ("COUNTERSIGN_CONFIG", path("countersign.toml")),
+            ("COUNTERSIGN_DATA", path("data")),
+            ("COUNTERSIGN_LISTEN", "127.0.0.1:0".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .chain(self.environment.iter().cloned())
+        .collect()
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("SLACK_BOT_TOKEN", workspace.bot_token)
-            .env("SLACK_SIGNING_SECRET", workspace.signing_secret)
-            .env("SLACK_API_URL", self.slack.api_base_url())
-            .env("DATABASE_URL", &self.database.url)
-            .env("COUNTERSIGN_CONFIG", path("countersign.toml"))
-            .env("COUNTERSIGN_DATA", path("data"))
-            .env("COUNTERSIGN_LISTEN", "127.0.0.1:0")
-            .envs(self.environment.iter().cloned())
+            .envs(self.variables())
             .stdin(Stdio::null());
+        #[cfg(feature = "sabotage")]
+        command.envs(countersign::sabotage::handed_on());
         command
+    }
+
+    /// One more replica, in this process, which only answers.
+    pub async fn joins(&self) -> Arc<Running> {
+        let text = fs::read_to_string(self.path("countersign.toml")).unwrap();
+        let (config, _) = Config::load(&self.variables(), &text).unwrap_or_else(|problems| panic!("{problems}"));
+        let setup = Setup {
+            config,
+            part: Part::Web,
+            clock: Clock::following(self.path("clock")),
+            binary: PathBuf::from(env!("CARGO_BIN_EXE_countersign")),
+        };
+        Arc::new(start(setup).await.unwrap())
     }
 
     /// Starts `countersign serve` and waits until it serves.
@@ -519,6 +547,13 @@ impl Fan {
     pub fn sleeps(&self, url: &str) {
         for target in self.shared.targets.lock().unwrap().iter_mut() {
             target.1 = target.1 && target.0 != url;
+        }
+    }
+
+    /// Its answers are waited for again.
+    pub fn wakes(&self, url: &str) {
+        for target in self.shared.targets.lock().unwrap().iter_mut() {
+            target.1 = target.1 || target.0 == url;
         }
     }
 
