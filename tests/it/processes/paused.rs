@@ -121,9 +121,10 @@ fn one_after_another(world: &World, service: &str) -> usize {
         })
         .collect();
     let runs = std::fs::read_to_string(world.path(service).join("runs")).unwrap();
-    let one_by_one: String = starts
+    let runs: Vec<&str> = runs.lines().collect();
+    let one_by_one: Vec<String> = starts
         .iter()
-        .map(|(attempt, _)| format!("began {attempt}\nended {attempt}\n"))
+        .flat_map(|(attempt, _)| ["began", "ended"].map(|what| format!("{what} {attempt}")))
         .collect();
     assert_eq!(runs, one_by_one, "{service}: two at once, or one that began twice");
     assert!(
