@@ -80,14 +80,15 @@ async fn killed_after_each_call(engine: Engine) {
         signed,
         BTreeMap::from([("cto".to_owned(), 1), ("tech_lead".to_owned(), 1)])
     );
-    for event in [
-        "HotfixRequested.v1",
-        "AttemptStarting.v1",
-        "AttemptEnded.v1",
-        "NoticePosted.v1",
-    ] {
+    for event in ["HotfixRequested.v1", "NoticePosted.v1"] {
         assert_eq!(world.count(KEY, event).await, 1, "{event}");
     }
+    // A starter that was killed twice before its script may be given up for another attempt; the script runs once.
+    let (starting, ended) = (
+        world.count(KEY, "AttemptStarting.v1").await,
+        world.count(KEY, "AttemptEnded.v1").await,
+    );
+    assert!(starting >= 1 && starting <= ended, "{starting} started, {ended} ended");
     assert_eq!(world.starts("ledger").len(), 1);
     let copies = older_copies(&world, unknown.into_inner().unwrap());
     retire_stray_copies(&world, KEY).await;
