@@ -386,6 +386,7 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
         repositories,
         redactor: redactor(config),
         seen_channels: std::sync::Mutex::default(),
+        mailed: std::sync::Mutex::default(),
         silent_hosts: std::sync::Mutex::default(),
     })
 }

@@ -30,6 +30,7 @@ pub(super) struct Arguments {
 struct Stage {
     folder: PathBuf,
     page: SocketAddr,
+    mail: SocketAddr,
     bot: SocketAddr,
     signing_secret: String,
 }
@@ -38,6 +39,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let folder = folder(arguments.keep.as_deref())?;
     let stage = Stage {
         page: free_address(arguments.listen)?,
+        mail: free_address(SocketAddr::from(([127, 0, 0, 1], 0)))?,
         bot: free_address(SocketAddr::from(([127, 0, 0, 1], 0)))?,
         signing_secret: playground::Workspace::demo().signing_secret,
         folder,
@@ -81,6 +83,8 @@ impl Stage {
                 "playground",
                 "--listen",
                 &self.page.to_string(),
+                "--mail",
+                &self.mail.to_string(),
                 "--bot",
                 &format!("http://{}", self.bot),
             ])
@@ -107,8 +111,10 @@ impl Stage {
             .env("SLACK_BOT_TOKEN", &workspace.bot_token)
             .env("SLACK_SIGNING_SECRET", &self.signing_secret)
             .env("SLACK_API_URL", format!("http://{}/api", self.page))
+            .env("SMTP_URL", format!("smtp://{}", self.mail))
+            .env("SMTP_FROM", "Countersign <countersign@acme.example>")
             .env_remove("DATABASE_URL")
-            .env_remove("SMTP_URL")
+            .env_remove("SMTP_URL_FILE")
             .stdin(Stdio::null())
             .stderr(log)
             .kill_on_drop(true);

@@ -11,6 +11,9 @@ pub(super) struct Arguments {
     /// Where the page and the API are served; loopback only.
     #[arg(long)]
     listen: SocketAddr,
+    /// Where mail is taken for the mailbox on the page; loopback only.
+    #[arg(long)]
+    mail: Option<SocketAddr>,
     /// Where the bot answers.
     #[arg(long)]
     bot: String,
@@ -23,6 +26,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     crate::telemetry::start_logs(false)?;
     let handle = playground::start(Options {
         address: arguments.listen,
+        mail_address: arguments.mail,
         bot_urls: vec![arguments.bot],
         clock_file: Some(arguments.clock_file),
         commands: hints(),
@@ -49,7 +53,7 @@ fn steps() -> Vec<String> {
         "*A hotfix.* As Theo, in #payments: `/release hotfix payments v1.4.1`. Say why in at least 20 characters; author: Mia.",
         "As Tina, press *Approve v1.4.1* in the direct message. As Cleo, one click on *Deploy v1.4.1 now*; the notice is in #releases.",
         "*When it fails.* The same with `/release plan REL-790 ledger v2.1.1-fails`: the card and #releases say so.",
-        "*An outage.* As Theo, `/release hotfix ledger v2.1.0`. As Cleo, approve; switch Slack off; +15 min, it starts; +1 h; Slack on: a breach.",
+        "*An outage.* As Theo, `/release hotfix ledger v2.1.0`. As Cleo, approve; switch Slack off; +15 min, it starts; +1 h: look into *All-teams mailbox*; Slack on: a breach.",
         "*Ask.* `/release why REL-789`, `/release audit REL-789`, `/release aprove REL-789`. Try to approve your own release.",
     ]
     .map(str::to_owned)

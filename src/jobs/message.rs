@@ -387,32 +387,48 @@ async fn scene_without_notice(
     Ok(desk.handler.scene(key).await?.filter(|scene| !is_posted(scene)))
 }
 
-/// Mails all teams what #releases could not say. At least once, with a fixed Message-ID.
+/// Nobody can be told by a way that is not configured, and no repetition changes that: said once, and nothing is left over.
+fn without_a_way(desk: &Desk<'_>, key: &ReleaseKey, step: NoticeStep) -> Ran {
+    let missing = desk.handler.ways.missing(step).unwrap_or_default();
+    tracing::warn!(release = %key, "{missing}, though the emergency notice of {key} is not confirmed in #releases");
+    Ran::Done
+}
+
+/// Mails all teams what #releases could not say, each address by itself. At least once, with a fixed Message-ID.
 pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: AttemptNumber) -> Result<Ran, Trouble> {
-    let Some(mailer) = &desk.outside.mailer else {
-        return Ok(Ran::Dead {
-            reason: "no SMTP_URL is configured, so the teams were not mailed".to_owned(),
-        });
-    };
-    if desk.outside.teams.is_empty() {
-        return Ok(Ran::Dead {
-            reason: "mail.teams names nobody, so the teams were not mailed".to_owned(),
-        });
-    }
     let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
         return Ok(Ran::Done);
+    };
+    let Some(mailer) = desk.outside.mailer.as_ref().filter(|_| desk.handler.ways.mail) else {
+        return Ok(without_a_way(desk, key, NoticeStep::Mail));
     };
     let Some(view) = scene.view(desk.handler, false) else {
         return Ok(Ran::Done);
     };
     let (subject, body) = mail::mail_notice(&view, attempt);
-    let message = Mail {
-        to: desk.teams().into_iter().collect(),
-        subject,
-        body,
-        message_id: format!("<notice.{key}.{attempt}@{}>", desk.outside.mail_domain),
-    };
-    mailer.send(&message).await?;
+    let message_id = format!("<notice.{key}.{attempt}@{}>", desk.outside.mail_domain);
+    let mut failure: Option<Failure> = None;
+    for to in desk.teams() {
+        if desk.outside.is_mailed(&message_id, &to) {
+            continue;
+        }
+        let message = Mail {
+            to: to.clone(),
+            subject: subject.clone(),
+            body: body.clone(),
+            message_id: message_id.clone(),
+        };
+        match mailer.send(&message).await {
+            Ok(()) => desk.outside.remember_mailed(&message_id, to),
+            // The others get theirs all the same; what may still pass has the last word.
+            Err(error) if failure.as_ref().is_none_or(|failure| !failure.is_transient()) => failure = Some(error),
+            Err(_) => {}
+        }
+    }
+    if let Some(failure) = failure {
+        return Err(failure.into());
+    }
+    desk.outside.forget_mailed(&message_id);
     Ok(Ran::Done)
 }
 
@@ -423,14 +439,12 @@ pub(super) async fn page(
     attempt: AttemptNumber,
     step: NoticeStep,
 ) -> Result<Ran, Trouble> {
-    if !desk.outside.escalation.is_configured() {
-        return Ok(Ran::Dead {
-            reason: "no [escalation] is configured, so nobody was paged".to_owned(),
-        });
-    }
     let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
         return Ok(Ran::Done);
     };
+    if !desk.outside.escalation.is_configured() {
+        return Ok(without_a_way(desk, key, step));
+    }
     let Some(view) = scene.view(desk.handler, false) else {
         return Ok(Ran::Done);
     };

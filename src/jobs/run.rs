@@ -57,6 +57,8 @@ pub struct Outside {
     pub redactor: Redactor,
     /// Channels that were looked at, with what was seen and when.
     pub seen_channels: Mutex<HashMap<String, (Instant, bool)>>,
+    /// Which addresses a mail has reached while others are still tried, so that a next try does not mail them again.
+    pub mailed: Mutex<BTreeSet<(String, String)>>,
     /// Other hosts' last signs of life, and since when nothing newer came.
     pub silent_hosts: Mutex<HashMap<String, (Option<i64>, Instant)>>,
 }
@@ -78,6 +80,24 @@ impl Outside {
             (*seen_before_ms, *since) = (seen_ms, Instant::now());
         }
         now_ms - seen_ms.unwrap_or_default() > HOST_LOST_AFTER_MS && since.elapsed() > HOST_WATCHED_FOR
+    }
+
+    /// Whether this process has brought the mail to this address.
+    pub fn is_mailed(&self, message_id: &str, to: &str) -> bool {
+        let mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
+        mailed.contains(&(message_id.to_owned(), to.to_owned()))
+    }
+
+    /// Remembers that the mail has reached this address.
+    pub fn remember_mailed(&self, message_id: &str, to: String) {
+        let mut mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
+        mailed.insert((message_id.to_owned(), to));
+    }
+
+    /// Forgets a mail that has reached everybody.
+    pub fn forget_mailed(&self, message_id: &str) {
+        let mut mailed = self.mailed.lock().unwrap_or_else(PoisonError::into_inner);
+        mailed.retain(|(id, _)| id != message_id);
     }
 
     /// Whether people of other organisations read this channel.

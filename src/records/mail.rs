@@ -8,8 +8,9 @@ use lettre::message::{Mailbox, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use std::fmt;
+use std::error::Error;
 use std::time::Duration;
+use std::{fmt, io};
 use url::Url;
 
 /// How long one step of the conversation may take.
@@ -67,12 +68,13 @@ impl Header for AutoSubmitted {
 }
 
 impl Mailer {
-    /// A mailer over `smtp_url`: `smtp://user:password@host:587` (STARTTLS is required, unless the host is this
-    /// machine) or `smtps://user:password@host:465` (TLS from the first byte). Letters that mean something in a URL
-    /// are percent-encoded in user and password. `from` is the sender's address.
+    /// A mailer over `smtp_url`: `smtps://user:password@host:465` (TLS from the first byte) or
+    /// `smtp://user:password@host:587?tls=required` (STARTTLS is required, which only a host on this machine may do
+    /// without, by leaving the query out). Letters that mean something in a URL are percent-encoded in user and
+    /// password. The system's roots are trusted, as read now. `from` is the sender's address.
     ///
     /// # Errors
-    /// Permanent, naming `SMTP_URL` or `SMTP_FROM`, without repeating it.
+    /// Permanent, naming `SMTP_URL` or `SMTP_FROM`, without repeating it; or the system has no root certificates.
     pub fn new(smtp_url: &str, from: &str) -> Result<Self, Failure> {
         let no = |why: &str| Failure::permanent(format!("SMTP_URL can't be used: {why}"));
         crate::tls::install();
@@ -81,18 +83,27 @@ impl Mailer {
             .host_str()
             .filter(|host| !host.is_empty())
             .ok_or_else(|| no("it names no host"))?;
-        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        let required = match (url.scheme(), url.query()) {
+            ("smtp", Some("tls=required")) => true,
+            (_, None) => false,
+            _ => return Err(no("only ?tls=required may follow smtp://…")),
+        };
+        if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(no(
-                "nothing may follow the port; percent-encode / ? and # in the password",
+                "nothing else may follow the port; percent-encode / ? and # in the password",
             ));
         }
         // The brackets of an IPv6 address belong to the URL, not to the host.
         let host = host.trim_matches(['[', ']']);
-        let local = is_loopback(host);
-        let encrypted = || TlsParameters::new(host.to_owned()).map_err(|_| no("TLS can't be set up for its host"));
+        let plain = is_loopback(host) && !required;
+        let encrypted = || {
+            TlsParameters::new(host.to_owned()).map_err(|_| {
+                no("there is no root certificate to trust: install the system's (package ca-certificates), or set SSL_CERT_FILE")
+            })
+        };
         let (default_port, tls) = match url.scheme() {
             "smtps" => (465, Tls::Wrapper(encrypted()?)),
-            "smtp" if local => (25, Tls::None),
+            "smtp" if plain => (25, Tls::None),
             "smtp" => (587, Tls::Required(encrypted()?)),
             _ => return Err(no("it must begin with smtp:// or smtps://")),
         };
@@ -222,14 +233,44 @@ fn judge(error: &lettre::transport::smtp::Error) -> Failure {
     if error.is_client() {
         return Failure::permanent("the mail server offers no encryption or no log-in that SMTP_URL asks for");
     }
-    if error.is_tls() {
-        return Failure::transient("no encrypted connection to the mail server: check its certificate");
+    if let Some(failure) = tls_failure(error) {
+        return failure;
     }
     // lettre tells a failed connection from a broken one only in its words.
     if error.to_string().starts_with("Connection error") {
-        return Failure::transient("the mail server can't be reached");
+        return Failure::transient("the mail server can't be reached, or hangs up at once");
     }
     Failure::unknown("the connection to the mail server broke under way; the mail may have been taken")
+}
+
+/// What was wrong with the encryption, if that is why there is no connection. Nothing was sent then.
+fn tls_failure(error: &lettre::transport::smtp::Error) -> Option<Failure> {
+    use rustls::{CertificateError as Wrong, Error as Tls};
+    let mut source = error.source();
+    let tls = loop {
+        let cause = source?;
+        let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inside.map_or_else(|| cause.downcast_ref(), |inside| inside.downcast_ref());
+        if let Some(tls) = tls {
+            break tls;
+        }
+        source = cause.source();
+    };
+    let Tls::InvalidCertificate(wrong) = tls else {
+        let why = "no encrypted connection to the mail server: check that SMTP_URL names the port where it speaks TLS";
+        return Some(Failure::transient(why));
+    };
+    Some(Failure::permanent(match wrong {
+        Wrong::UnknownIssuer | Wrong::BadSignature => {
+            "the mail server's certificate is of an authority that this system doesn't trust: add it to the system's \
+             roots, or name its file in SSL_CERT_FILE, and start again"
+        }
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            "the mail server's certificate is for another name than the host in SMTP_URL"
+        }
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "the mail server's certificate has expired",
+        _ => "the mail server's certificate is not valid",
+    }))
 }
 
 #[cfg(test)]
@@ -247,6 +288,7 @@ mod tests {
             "smtp://:pw@mail.acme.test",
             "smtp://u:p@mail.acme.test/x",
             "smtp://u:p@mail.acme.test?tls=none",
+            "smtps://u:p@mail.acme.test?tls=required",
             "smtp://u:%zz@mail.acme.test",
             "smtp://u:p#x@mail.acme.test",
         ] {

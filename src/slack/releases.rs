@@ -106,10 +106,11 @@ fn steps(notice: &Notice, ways: Ways) -> String {
         .into_iter()
         .filter(|step| notice.steps.contains(step))
         .filter_map(|step| match step {
-            NoticeStep::Mail if ways.mail => Some("e-mail to all teams was asked for"),
-            NoticeStep::Mail => Some("no mail is configured, so nobody was mailed"),
-            NoticeStep::Page if ways.pager => Some("a page to release manager and CTO was asked for"),
-            NoticeStep::Page => Some("no pager is configured, so nobody was rung"),
+            NoticeStep::Mail => Some(ways.missing(step).unwrap_or("e-mail to all teams was asked for")),
+            NoticeStep::Page => Some(
+                ways.missing(step)
+                    .unwrap_or("a page to release manager and CTO was asked for"),
+            ),
             NoticeStep::AtRisk => ways.pager.then_some("another page was asked for as the hour ran out"),
         })
         .collect();

@@ -290,19 +290,17 @@ fn of_notice(event: &Event, actor: &Actor, release: &Release, names: Names<'_>) 
             "The emergency notice stands in #releases, read back {}.",
             when(*verified_ms, zone)
         ),
+        // Whether they can be, the configuration of that day says, which the log doesn't hold.
         Event::NoticeEscalated { step, .. } => match step {
-            NoticeStep::Mail => {
-                "The emergency notice is still not confirmed in #releases: e-mail to all teams was asked for.".to_owned()
-            }
+            NoticeStep::Mail => "The emergency notice is still not confirmed in #releases: all teams are to be mailed.",
             NoticeStep::Page => {
-                "The emergency notice is still not confirmed in #releases: a page to release manager and CTO was asked for."
-                    .to_owned()
+                "The emergency notice is still not confirmed in #releases: release manager and CTO are to be rung."
             }
             NoticeStep::AtRisk => {
-                "The emergency notice is at risk: the hour is almost over. A second page to release manager and CTO was asked for."
-                    .to_owned()
+                "The emergency notice is at risk, the hour is almost over: release manager and CTO are to be rung again."
             }
-        },
+        }
+        .to_owned(),
         Event::NoticeBreached { due_ms, .. } => {
             format!(
                 "BREACH of `emergency.notice` (3.4): the notice was due {}. It is still posted, marked late.",

@@ -5,6 +5,7 @@ pub use crate::slack::sentences::sentence;
 use crate::slack::blocks::{Rendered, context, message, section};
 use crate::slack::gates::rule_ref;
 use crate::slack::markup::{code_tail, quoted};
+use crate::slack::state::capital;
 use crate::slack::time::span;
 use crate::slack::view::View;
 use domain::command::Actor;
@@ -60,6 +61,7 @@ fn detail(view: &View<'_>, event: &Event, room: usize) -> Option<String> {
                     span(plan.start_ms - view.now_ms)
                 )
             }),
+        Event::NoticeEscalated { step, .. } => view.ways.missing(*step).map(|missing| format!("{}.", capital(missing))),
         event => reason(event).map(|reason| format!("*Why*\n{}", quote(reason))),
     }
 }

@@ -1,6 +1,7 @@
 //! What a message is rendered from: the release, its checklist, and how people are called. Nothing is looked up here.
 
 use domain::digest::Digest;
+use domain::event::NoticeStep;
 use domain::ids::{Millis, PersonId, Version};
 use domain::people::People;
 use domain::policy::Policy;
@@ -64,6 +65,18 @@ pub struct Ways {
     pub mail: bool,
     /// A pager.
     pub pager: bool,
+}
+
+impl Ways {
+    /// What a step of an unconfirmed notice could not do, if its way is not configured.
+    pub fn missing(self, step: NoticeStep) -> Option<&'static str> {
+        match step {
+            NoticeStep::Mail => (!self.mail).then_some("no mail is configured, so nobody was mailed"),
+            NoticeStep::Page | NoticeStep::AtRisk => {
+                (!self.pager).then_some("no pager is configured, so nobody was rung")
+            }
+        }
+    }
 }
 
 /// A release as its messages show it.

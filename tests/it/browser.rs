@@ -209,6 +209,22 @@ fn an_outage_of_slack_ends_in_a_recorded_breach() {
         demo.wait_for("ledger/deployed", "v2.1.0").await;
         browser.click("button", "+1 h").await;
         demo.wait_for("pages.log", "emergency.notice").await;
+        // Slack is still down, and mail arrives: whoever reads it learns what runs and what to leave alone.
+        browser.resize(390, 844).await;
+        browser.open("All-teams mailbox").await;
+        browser
+            .see(
+                "article",
+                "[Release] HOTFIX ledger v2.1.0: deployment to production started",
+            )
+            .await;
+        browser
+            .see("article", "please deploy nothing on ledger until the result is known")
+            .await;
+        browser.see("article", "To all-teams@acme.example").await;
+        browser.fits().await;
+        browser.picture("mailbox").await;
+        browser.resize(1280, 900).await;
         browser.click("switch", "Slack is off").await;
         browser.open("releases").await;
         browser.see("article", "HOTFIX").await;
@@ -216,5 +232,10 @@ fn an_outage_of_slack_ends_in_a_recorded_breach() {
             .see("article", "BREACH of emergency.notice · ledger v2.1.0")
             .await;
         browser.picture("breach").await;
+        browser.open("ledger").await;
+        browser
+            .see("article", "HOTFIX-1 · ledger v2.1.0 · HOTFIX · RELEASED")
+            .await;
+        browser.sees_nothing_of("gave up").await;
     });
 }

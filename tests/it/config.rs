@@ -7,6 +7,7 @@ use countersign::config::{
     Config, Database, Executor, Member, Problems, StorePlace, Variables, Warnings, parse_duration, show_duration,
     slack_app,
 };
+use countersign::records::mail::Mailer;
 use domain::role::Role;
 use proptest::prelude::*;
 use rows::{FILE_PROBLEMS, FILE_WARNINGS, VARIABLE_PROBLEMS, VARIABLE_WARNINGS};
@@ -243,8 +244,12 @@ fn addresses_of_this_machine_may_do_without_encryption() {
         "smtp://bot:pw@127.0.0.1:2525",
         "smtp://mail.acme.test",
         "smtp://bot:pw@mail.acme.test?tls=required",
+        "smtp://bot:pw@127.0.0.1:2525?tls=required",
+        "smtps://bot:pw@mail.acme.test",
     ] {
         load(&[("SMTP_URL", url)], FILE).unwrap();
+        // What the configuration takes, the mailer can use.
+        Mailer::new(url, "bot@acme.test").unwrap();
     }
     for url in [
         "http://127.0.0.1.acme.test/api",

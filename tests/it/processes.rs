@@ -6,6 +6,7 @@ mod cut_off;
 mod dead;
 mod killed;
 mod ladder;
+mod mailed;
 mod paused;
 mod races;
 mod readiness;

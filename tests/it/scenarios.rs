@@ -42,6 +42,8 @@ on_both_databases! {
         one_click_of_the_cto_deploys_when_the_tech_lead_has_signed
         an_unanswered_tech_lead_is_waited_for_fifteen_minutes
         the_notice_ladder_with_slack_down_ends_in_a_recorded_breach
+        without_mail_and_pager_the_thread_says_that_nobody_was_told
+        a_mail_server_that_says_no_is_a_job_that_gave_up
         the_notice_is_posted_late_but_in_time_after_an_outage
         a_bot_that_is_down_records_the_breach_when_it_is_back
         the_deputy_is_asked_after_ten_minutes_of_silence_and_may_sign

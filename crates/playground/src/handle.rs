@@ -10,6 +10,7 @@ use crate::deliver::{self, Outcome};
 use crate::faults::Fault;
 use crate::http::Answer;
 use crate::journal::{ApiCall, Delivery};
+use crate::mailbox::Mail;
 use crate::messages::{Ephemeral, Message};
 use crate::person::{self, Ack, Action};
 use crate::seed::{Channel, Group, User};
@@ -99,6 +100,11 @@ impl Handle {
     /// What the bot must use instead of `https://slack.com/api`.
     pub fn api_base_url(&self) -> String {
         format!("{}/api", self.shared.base_url)
+    }
+
+    /// What the bot must use as `SMTP_URL`, if the playground takes mail.
+    pub fn mail_url(&self) -> Option<&str> {
+        self.shared.mail_url.as_deref()
     }
 
     /// A client that calls the Web API with the bot's token.
@@ -221,6 +227,11 @@ impl Handle {
     /// Messages in the bot's direct message with this person.
     pub fn dm_messages(&self, user: &str) -> Vec<Message> {
         self.messages(&dm_id(user))
+    }
+
+    /// Mails that the bot has sent, oldest first; the newest 50.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.shared.state().mailbox.mails()
     }
 
     /// Waits for the next change of anything shown; for tests that poll.

@@ -17,7 +17,7 @@ use crate::clock::MovableClock;
 use crate::handle::Handle;
 use crate::seed::Workspace;
 use crate::state::Shared;
-use crate::{api, control, page, respond};
+use crate::{api, control, page, respond, smtp};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const BOT_CHECK_EVERY: Duration = Duration::from_secs(2);
@@ -53,6 +53,8 @@ pub struct Options {
     pub workspace: Workspace,
     /// Address to listen on; must be loopback, port 0 picks a free one.
     pub address: SocketAddr,
+    /// Address that takes mail by SMTP for the mailbox on the page, loopback as well; without it there is no mailbox.
+    pub mail_address: Option<SocketAddr>,
     /// The bot's addresses, such as `http://127.0.0.1:3000`; several take turns.
     pub bot_urls: Vec<String>,
     /// File that always holds the clock's offset in milliseconds, for the bot to read.
@@ -71,6 +73,7 @@ impl Options {
         Self {
             workspace,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            mail_address: None,
             bot_urls: Vec::new(),
             clock_file: None,
             rate_limits: true,
@@ -82,25 +85,36 @@ impl Options {
 
 /// Starts the playground; it stops when the handle is dropped.
 pub async fn start(options: Options) -> anyhow::Result<Handle> {
-    ensure!(
-        options.address.ip().is_loopback(),
-        "the playground lets anybody act as anybody, so it only listens on loopback, not on {}",
-        options.address
-    );
-    let listener = TcpListener::bind(options.address)
-        .await
-        .with_context(|| format!("can't listen on {}", options.address))?;
+    let listener = listen(options.address).await?;
     let base_url = format!("http://{}", listener.local_addr()?);
+    let mail = match options.mail_address {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let mail_address = mail.as_ref().map(TcpListener::local_addr).transpose()?;
+    let mail_url = mail_address.map(|address| format!("smtp://{address}"));
     let clock = MovableClock::start(options.clock_file.clone())?;
-    let shared = Arc::new(Shared::new(options, clock, base_url));
+    let shared = Arc::new(Shared::new(options, clock, base_url, mail_url));
     let app = routes(Arc::clone(&shared));
     let server = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
             tracing::error!("the playground stopped: {error}");
         }
     });
-    let watcher = tokio::spawn(watch_bot(Arc::clone(&shared)));
-    Ok(Handle::new(shared, vec![server, watcher]))
+    let mut tasks = vec![server, tokio::spawn(watch_bot(Arc::clone(&shared)))];
+    if let Some(mail) = mail {
+        tasks.push(tokio::spawn(smtp::receive(mail, Arc::clone(&shared))));
+    }
+    Ok(Handle::new(shared, tasks))
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    ensure!(
+        address.ip().is_loopback(),
+        "the playground lets anybody act as anybody, so it only listens on loopback, not on {address}"
+    );
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("can't listen on {address}"))
 }
 
 fn routes(shared: Arc<Shared>) -> Router {

@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::control::Viewer;
+use crate::mailbox;
 use crate::messages::Message;
-use crate::seed::Channel;
+use crate::seed::{Channel, User};
 use crate::state::{Shared, State};
 
 pub(crate) fn of(shared: &Shared, viewer: &Viewer) -> Value {
@@ -26,6 +27,7 @@ pub(crate) fn of(shared: &Shared, viewer: &Viewer) -> Value {
         "commands": shared.commands, "steps": shared.steps,
         "users": users(state), "groups": groups(state),
         "channels": channels(state, &viewer.user),
+        "mailbox": mailbox(shared, state, viewer),
         "channel": viewer.channel,
         "messages": messages(state, viewer),
         "ephemerals": ephemerals(state, viewer),
@@ -74,6 +76,18 @@ fn channels(state: &State, user: &str) -> Vec<Value> {
         })
     });
     shown.collect()
+}
+
+/// The mailbox of all teams, in which guests are not.
+fn mailbox(shared: &Shared, state: &State, viewer: &Viewer) -> Value {
+    let guest = |user: &User| user.is_restricted || user.is_ultra_restricted;
+    let reads = state.users.get(&viewer.user).is_some_and(|user| !guest(user));
+    if shared.mail_url.is_none() || !reads {
+        return Value::Null;
+    }
+    let shown = viewer.channel == mailbox::ID;
+    let mails = if shown { state.mailbox.mails() } else { Vec::new() };
+    json!({"id": mailbox::ID, "name": "All-teams mailbox", "latest": state.mailbox.latest(), "mails": mails})
 }
 
 fn messages(state: &State, viewer: &Viewer) -> Vec<Value> {

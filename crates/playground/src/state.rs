@@ -13,6 +13,7 @@ use crate::clock::MovableClock;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::limits::RateLimits;
+use crate::mailbox::Mailbox;
 use crate::messages::{Ephemeral, Message};
 use crate::seed::{Channel, Group, User, Workspace};
 use crate::tickets::{ResponseUrl, Trigger};
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub groups: BTreeMap<String, Group>,
     pub messages: Vec<Message>,
     pub ephemerals: Vec<Ephemeral>,
+    pub mailbox: Mailbox,
     /// Open modals per person, the topmost last.
     pub views: HashMap<String, Vec<OpenView>>,
     /// What people have selected in messages but not sent: by (user, channel, ts).
@@ -78,6 +80,7 @@ impl State {
             seed,
             messages: Vec::new(),
             ephemerals: Vec::new(),
+            mailbox: Mailbox::default(),
             views: HashMap::new(),
             selections: HashMap::new(),
             triggers: HashMap::new(),
@@ -141,18 +144,21 @@ pub(crate) struct Shared {
     pub changes: watch::Sender<u64>,
     pub rate_limits: AtomicBool,
     pub base_url: String,
+    /// Where mail is taken, if it is.
+    pub mail_url: Option<String>,
     pub commands: Vec<crate::CommandHint>,
     pub steps: Vec<String>,
 }
 
 impl Shared {
-    pub fn new(options: crate::Options, clock: MovableClock, base_url: String) -> Self {
+    pub fn new(options: crate::Options, clock: MovableClock, base_url: String, mail_url: Option<String>) -> Self {
         Self {
             state: Mutex::new(State::new(options.workspace, options.bot_urls)),
             clock,
             changes: watch::Sender::new(0),
             rate_limits: AtomicBool::new(options.rate_limits),
             base_url,
+            mail_url,
             commands: options.commands,
             steps: options.steps,
         }

@@ -64,6 +64,9 @@ tech_lead = ["theo", "tina"]
 cto = ["cleo"]
 cto_deputy = ["vera"]
 
+[mail]
+teams = ["all-teams@acme.example"]
+
 [escalation]
 command = ["/bin/sh", "-c", "printf '%s\\n' \"$1\" >> 'FOLDER/pages.log'", "page", "{summary}"]
 "#;

@@ -193,3 +193,18 @@ async fn a_password_never_leaves_this_machine_unencrypted() {
     let said = server.said();
     assert!(!said.contains("AUTH") && !said.contains("MAIL"), "{said}");
 }
+
+#[tokio::test]
+async fn a_server_that_only_pretends_to_offer_encryption_gets_no_password() {
+    let pretends = "250-mail.acme.test\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN";
+    let server = Server::start(Mood::Says("EHLO", pretends)).await;
+    let required = format!("smtp://bot:canary@127.0.0.1:{}?tls=required", server.port);
+    let failure = Mailer::new(&required, "bot@acme.test")
+        .unwrap()
+        .send(&mail())
+        .await
+        .unwrap_err();
+    assert_eq!(shape(&failure), (true, false), "{failure}");
+    let said = server.said();
+    assert!(said.contains("STARTTLS") && !said.contains("AUTH"), "{said}");
+}

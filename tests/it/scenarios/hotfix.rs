@@ -1,8 +1,9 @@
 //! A hotfix (clause 3.4), and the clock of its notice.
 
-use crate::support::bot::{CLEO, RELEASES, THEO, TINA, TestBot, VERA};
+use crate::support::bot::{CLEO, PAYMENTS, RELEASES, THEO, TINA, TestBot, VERA};
 use crate::support::database::Engine;
 use crate::support::process::has_action;
+use crate::support::smtp::{Mood, Server, TEAMS};
 use domain::role::Role;
 use playground::Fault;
 
@@ -104,23 +105,12 @@ pub async fn the_notice_ladder_with_slack_down_ends_in_a_recorded_breach(engine:
     bot.slack.advance(MINUTE_MS).unwrap();
     bot.sees(RELEASES, &["BREACH"]).await;
     bot.sees(RELEASES, &["HOTFIX", "late"]).await;
-    drop_dead_mail(&bot).await;
     bot.finish().await;
 }
 
-/// No mail server is configured here: a mail job says so and waits for a person. Without one, the notice came before the step.
-pub async fn drop_dead_mail(bot: &TestBot) {
-    bot.quiet().await;
-    let store = &bot.running().handler.store;
-    for job in store.dead_jobs(None).await.unwrap() {
-        assert!(job.reason.contains("SMTP_URL"), "{}", job.reason);
-        assert!(store.drop_job(&job.id).await.unwrap());
-    }
-}
-
-pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engine) {
-    let bot = TestBot::start(engine).await;
-    hotfix_under_way(&bot).await;
+/// A hotfix that was deployed while Slack took no message, when its notice's clock has run for 59 minutes.
+async fn untold(bot: &TestBot) {
+    hotfix_under_way(bot).await;
     bot.slack.fault("chat.postMessage", Fault::Unavailable, 10_000);
     bot.types(CLEO, "approve HOTFIX-1").await;
     bot.becomes("HOTFIX-1", "released").await;
@@ -130,6 +120,85 @@ pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engin
         (release.attempts[0].notice.as_ref()?.steps.len() == 3).then_some(())
     })
     .await;
+}
+
+pub async fn without_mail_and_pager_the_thread_says_that_nobody_was_told(engine: Engine) {
+    let bot = TestBot::with(engine, |config| {
+        let (before, rest) = config.split_once("[escalation]").unwrap();
+        let (_, after) = rest.split_once("[services.payments]").unwrap();
+        format!("{before}[services.payments]{after}")
+    })
+    .await;
+    untold(&bot).await;
+    bot.wait("mail and pages to be dealt with", async || {
+        let jobs = bot.open_jobs().await;
+        (!jobs.iter().any(|job| job.lane == "mail")).then_some(())
+    })
+    .await;
+    bot.slack.clear_faults();
+    bot.slack.advance(30_000).unwrap();
+    bot.sees(
+        PAYMENTS,
+        &[
+            "all teams are to be mailed",
+            "No mail is configured, so nobody was mailed.",
+        ],
+    )
+    .await;
+    bot.sees(
+        PAYMENTS,
+        &["are to be rung.", "No pager is configured, so nobody was rung."],
+    )
+    .await;
+    bot.sees(RELEASES, &["HOTFIX", "payments v1.4.1"]).await;
+    let card = bot.card_shows("HOTFIX-1", &["RELEASED"], &[], &[]).await;
+    assert!(!card.visible_text().contains("gave up"), "{}", card.visible_text());
+    bot.finish().await;
+}
+
+pub async fn a_mail_server_that_says_no_is_a_job_that_gave_up(engine: Engine) {
+    let server = Server::start(Mood::Says("RCPT TO:<all-teams", "550 no such list")).await;
+    let teams = TEAMS.replace("[\"", "[\"operations@acme.test\", \"");
+    let mut bot = TestBot::with(engine, |config| {
+        config.replace("[escalation]", &format!("{teams}[escalation]"))
+    })
+    .await;
+    bot.stop().await;
+    bot.environment = server.environment();
+    bot.boot().await;
+    untold(&bot).await;
+    let dead = bot
+        .wait("the mail to be given up", async || {
+            bot.open_jobs().await.into_iter().find(|job| job.state == "dead")
+        })
+        .await;
+    assert!(dead.kind.starts_with("mail_notice"), "{dead:?}");
+    assert!(
+        dead.reason.contains("550") && dead.reason.contains("SMTP_FROM"),
+        "{}",
+        dead.reason
+    );
+    // Whoever can be reached is, and once: the person who tries the job again doesn't mail them twice.
+    let store = &bot.running().handler.store;
+    assert!(store.retry_job(&dead.id).await.unwrap());
+    bot.wait("the mail to be given up again", async || {
+        let tried = server.count("RCPT TO:<all-teams@acme.test>") == 2;
+        let dead = bot.open_jobs().await.iter().any(|job| job.state == "dead");
+        (tried && dead).then_some(())
+    })
+    .await;
+    assert_eq!(server.count("RCPT TO:<operations@acme.test>"), 1, "{}", server.said());
+    bot.slack.clear_faults();
+    bot.slack.advance(30_000).unwrap();
+    bot.card_shows("HOTFIX-1", &["1 job of this release gave up"], &[], &[])
+        .await;
+    assert!(bot.running().handler.store.drop_job(&dead.id).await.unwrap());
+    bot.finish().await;
+}
+
+pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    untold(&bot).await;
     bot.slack.clear_faults();
     bot.wait("the notice", async || {
         bot.release("HOTFIX-1").await.attempts[0].notice.as_ref()?.posted_ms
@@ -145,7 +214,6 @@ pub async fn the_notice_is_posted_late_but_in_time_after_an_outage(engine: Engin
             .breached
             .is_none()
     );
-    drop_dead_mail(&bot).await;
     bot.finish().await;
 }
 
@@ -172,7 +240,6 @@ pub async fn a_bot_that_is_down_records_the_breach_when_it_is_back(engine: Engin
     assert_eq!(breach.due_ms, started_ms + 3_600_000, "when it was due");
     assert!(breach.recorded_ms >= started_ms + 36_000_000, "when it was recorded");
     bot.sees(RELEASES, &["HOTFIX"]).await;
-    drop_dead_mail(&bot).await;
     bot.finish().await;
 }
 

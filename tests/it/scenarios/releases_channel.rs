@@ -1,6 +1,6 @@
 //! The emergency notice in #releases (`emergency.notice`, 3.4) when the channel itself is in the way.
 
-use super::hotfix::{MINUTE_MS, drop_dead_mail, hotfix_under_way};
+use super::hotfix::{MINUTE_MS, hotfix_under_way};
 use crate::support::bot::{CLEO, RELEASES, TestBot};
 use crate::support::database::Engine;
 use playground::Fault;
@@ -36,7 +36,6 @@ pub async fn a_bot_that_is_invited_late_posts_the_notice_by_itself(engine: Engin
     .await;
     let metrics = bot.metrics().await;
     assert!(metrics.contains("countersign_emergency_notices_open 0"), "{metrics}");
-    drop_dead_mail(&bot).await;
     bot.finish().await;
 }
 
@@ -68,6 +67,5 @@ pub async fn a_notice_that_slack_took_and_lost_is_posted_again(engine: Engine) {
         .filter(|message| message.visible_text().contains("Card payments fail"));
     let ts: Vec<&str> = notices.map(|message| message.ts.as_str()).collect();
     assert!(ts.len() == 1 && ts[0] != lost.ts, "{ts:?}, lost {}", lost.ts);
-    drop_dead_mail(&bot).await;
     bot.finish().await;
 }

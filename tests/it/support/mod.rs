@@ -1,5 +1,6 @@
 //! What tests need around them.
 
+pub mod authority;
 pub mod bot;
 pub mod database;
 pub mod orders;

@@ -18,6 +18,7 @@ const seen = {
   set: (channel, ts) => localStorage.setItem(seen.key(channel), ts),
 };
 
+const inMailbox = () => state.mailbox !== null && state.mailbox.id === here.channel;
 const people = () => state.users.filter((user) => !user.is_bot && !user.deleted);
 const userOf = (id) => state.users.find((user) => user.id === id);
 
@@ -56,7 +57,7 @@ async function refresh() {
   state = fresh;
   const known = people();
   if (!known.some((user) => user.id === here.user)) return go({ user: known[0]?.id ?? "" });
-  if (!state.channels.some((channel) => channel.id === here.channel)) return go({ channel: state.channels[0]?.id ?? "" });
+  if (!inMailbox() && !state.channels.some((channel) => channel.id === here.channel)) return go({ channel: state.channels[0]?.id ?? "" });
   clockShift = state.now_ms - Date.now();
   show();
 }
@@ -91,16 +92,21 @@ function showSidebar() {
     const current = channel.id === here.channel;
     if (current && channel.latest) seen.set(channel.id, channel.latest);
     const unread = !current && channel.latest && channel.latest > seen.get(channel.id);
-    return { id: channel.id, name: channel.is_im ? state.bot.name : channel.name, mark: channel.is_im ? "●" : channel.is_private ? "🔒" : "#", current, unread: Boolean(unread) };
+    return { id: channel.id, name: channel.is_im ? state.bot.name : channel.name, mark: channel.mark ?? (channel.is_im ? "●" : channel.is_private ? "🔒" : "#"), current, unread: Boolean(unread) };
   };
   const draw = (place) => h("li", {}, h("a", { href: `#channel=${place.id}&user=${here.user}`, class: place.unread ? "unread" : "", "aria-current": place.current ? "page" : undefined,
     onclick: (event) => { event.preventDefault(); go({ channel: place.id }); } },
   h("span", { class: "mark", "aria-hidden": "true" }, place.mark), place.name, place.unread && h("span", { class: "unread-dot" }, h("span", { class: "hidden" }, " (unread)"))));
   reconcile(byId("channels"), state.channels.filter((c) => !c.is_im).map(row), (place) => place.id, draw);
   reconcile(byId("direct"), state.channels.filter((c) => c.is_im).map(row), (place) => place.id, draw);
+  const { id, name, latest } = state.mailbox ?? {};
+  byId("mail-title").hidden = !id;
+  reconcile(byId("mail"), id ? [row({ id, name, latest, mark: "✉" })] : [], (place) => place.id, draw);
 }
 
 function showPlace() {
+  byId("composer").hidden = inMailbox();
+  if (inMailbox()) return showMailbox();
   const place = state.channels.find((channel) => channel.id === here.channel);
   const name = place.is_im ? state.bot.name : `#${place.name}`;
   byId("place-name").textContent = name;
@@ -109,6 +115,12 @@ function showPlace() {
   byId("composer-label").textContent = `Message ${name}`;
   byId("composer-text").placeholder = `Message ${name}`;
   document.title = `${name} · ${userOf(here.user).real_name} · ${state.team.name}`;
+}
+
+function showMailbox() {
+  byId("place-name").textContent = state.mailbox.name;
+  byId("place-topic").textContent = "What is mailed to all teams. It does not go through Slack.";
+  document.title = `${state.mailbox.name} · ${userOf(here.user).real_name} · ${state.team.name}`;
 }
 
 const TONES = 8;
@@ -122,17 +134,20 @@ function showMessages() {
   if (moved) log.replaceChildren();
   log.dataset.place = place;
   const whispers = state.ephemerals.filter((message) => !message.thread_ts).map((message) => ({ ...message, ephemeral: true }));
-  const shown = [...state.messages.filter((message) => !message.is_reply || message.broadcast), ...whispers].sort(byTs);
+  const mails = (state.mailbox?.mails ?? []).map((mail) => ({ ...mail, mail: true }));
+  const shown = [...mails, ...state.messages.filter((message) => !message.is_reply || message.broadcast), ...whispers].sort(byTs);
   const day = (ts) => formatDate(new Date(Number(ts) * 1000), "{day_divider_pretty}", world());
   const rows = shown.flatMap((message, index) => {
     const today = day(message.ts);
     return index === 0 || day(shown[index - 1].ts) !== today ? [{ divider: today, ts: message.ts }, message] : [message];
   });
   reconcile(log, rows.length ? rows : [{ empty: true, ts: "0" }], (row) => (row.divider ? `day-${row.divider}` : row.ts), (row) => {
-    if (row.empty) return h("p", { class: "empty" }, "Nothing here yet. Type a message, or / for a command.");
+    if (row.empty) return h("p", { class: "empty" }, inMailbox() ? "No mail yet." : "Nothing here yet. Type a message, or / for a command.");
+    if (row.mail) return mailRow(row);
     return row.divider ? h("div", { class: "day" }, h("span", {}, row.divider)) : messageRow(row, true);
   });
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  // A mail is longer than the screen, and read from its top.
+  if (atEnd) log.scrollTop = inMailbox() ? log.lastElementChild.offsetTop - log.offsetTop : log.scrollHeight;
 }
 
 const byTs = (a, b) => (a.ts < b.ts ? -1 : 1);
@@ -158,6 +173,18 @@ function messageRow(message, inChannel) {
       message.blocks.length ? renderBlocks(message.blocks, context) : h("div", { class: "mrkdwn" }, mrkdwn(message.text, me)),
       message.edited_ts && h("span", { class: "hint" }, " (edited)"),
       inChannel && !message.ephemeral && threadButton(message)));
+}
+
+function mailRow(mail) {
+  const moment = new Date(Number(mail.ts) * 1000);
+  const clock = formatDate(moment, "{time}", world());
+  return h("article", { class: "message", "aria-label": `Mail from ${mail.from}, ${clock}`, tabindex: "-1" },
+    h("span", { class: "avatar bot", "aria-hidden": "true" }, "✉"),
+    h("div", { class: "message-body" },
+      h("p", { class: "byline" }, h("strong", {}, mail.from), h("time", { datetime: moment.toISOString(), title: formatDate(moment, "{date_long} {time_secs}", world()) }, clock)),
+      h("p", { class: "hint" }, `To ${mail.to.join(", ")}`),
+      h("h3", { class: "block-header" }, mail.subject),
+      h("p", { class: "mail-body" }, mail.body)));
 }
 
 function threadButton(message) {
