@@ -261,7 +261,10 @@ fn records() -> Vec<Intent> {
 
 fn is_shut(refusal: &Refusal) -> bool {
     // Whose own release it is hears that instead of the missing role; behind the door the rule is the sign-off's.
-    let shut = matches!(refusal.cause, Cause::NotInRole | Cause::Status(_) | Cause::OwnRelease(_));
+    let shut = matches!(
+        refusal.cause,
+        Cause::NotInRole | Cause::Status(_) | Cause::OwnRelease(_)
+    );
     refusal.rule == Rule::RolesCommands && shut
 }
 
