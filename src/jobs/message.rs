@@ -211,10 +211,10 @@ fn again(reason: &str) -> Ran {
 /// Posts after making sure, as far as Slack lets us, that it wasn't posted before.
 async fn put(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Put, Trouble> {
     let Some(place) = place(desk, id, scene).await? else {
-        // Soon at first; a card that can't be posted for an hour is not asked for twice a second.
+        // Soon at first; a card that can't be posted for an hour is not asked for twice a second, but its thread follows soon.
         let waited_ms = desk.now_ms() - desk.claimed.created_ms;
         return Ok(Put::Not(Ran::NotYet {
-            after_ms: (waited_ms / 4).clamp(500, 60_000),
+            after_ms: (waited_ms / 4).clamp(500, 5_000),
             reason: "waiting for the card".to_owned(),
         }));
     };
@@ -247,6 +247,16 @@ async fn put(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Put, Trou
     if let Err(after_ms) = shared_turn(desk, &place.channel, queues_up).await? {
         return Ok(turn_later(after_ms));
     }
+    // Its hour may have ended in the queue, and then it says so.
+    let now = if queues_up {
+        desk.handler.scene(id.release()).await?
+    } else {
+        None
+    };
+    let rendered = match &now {
+        Some(now) => render(desk, id, now, &place.channel).await?.unwrap_or(rendered),
+        None => rendered,
+    };
     let seen_ms = seen.map_or(0, |row| row.attempted_ms);
     let subject = id.release().as_str();
     let attempt = store
