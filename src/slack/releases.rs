@@ -186,13 +186,14 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
             )
         });
     let over = since(release, attempt);
-    let again = over.as_deref().map(capital).unwrap_or_else(|| {
-        format!(
+    let again = match &over {
+        Some(over) => capital(over),
+        None => format!(
             "A deployment engineer can try again with `/release deploy {}`{}; if nobody does, it stays as it is.",
             release.key,
             while_signed(view)
-        )
-    });
+        ),
+    };
     let again = format!("{again}{still}");
     let look = format!(
         "What the script had done stays done: look at {} before you go on.",

@@ -283,8 +283,8 @@ fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
 /// What was asked for, as people say it, from the log's word for it and the rule that said no.
 fn asked_to(intent: &str, rule: Rule) -> String {
     let signers = [Role::ProductOwner, Role::QaLead, Role::Cto, Role::TechLead];
-    let role = signers.into_iter().find(|role| rule_of(*role) == rule);
-    let as_role = role.map_or_else(String::new, |role| format!(" as {}", role.title()));
+    let signer = signers.into_iter().find(|role| rule_of(*role) == rule);
+    let as_role = signer.map_or_else(String::new, |role| format!(" as {}", role.title()));
     let said = match intent {
         "read" => "read it",
         "export_audit" => "export its record",

@@ -269,11 +269,11 @@ pub fn permit_person(case: &Case, ask: Ask, person: &PersonId, now_ms: Millis) -
         .collect();
     // Whose release it is may not judge it in any role: that is the reason that no other role would mend.
     let own = case.release.as_ref().filter(|_| judges(ask));
-    let cause = match own.and_then(|release| release.own_part(person)) {
+    let why = match own.and_then(|release| release.own_part(person)) {
         Some(part) => Cause::OwnRelease(part),
         None => Cause::NotInRole,
     };
-    Err(Refusal::new(Rule::RolesCommands, cause).for_roles(roles, people))
+    Err(Refusal::new(Rule::RolesCommands, why).for_roles(roles, people))
 }
 
 fn judges(ask: Ask) -> bool {
