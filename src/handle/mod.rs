@@ -16,12 +16,13 @@ use domain::command::{Actor, Command, Intent};
 use domain::decide::decide;
 use domain::effects::Due;
 use domain::event::Event;
-use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName};
+use domain::ids::{EnvironmentName, MINUTE_MS, ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
 use domain::job::{Job, MessageId};
 use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
+use domain::rule::Rule;
 use domain::rules::sign_off::holds_until_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -80,6 +81,8 @@ pub struct Order<'a> {
 pub enum Verdict<'a> {
     /// It happens.
     Done {
+        /// The case before.
+        before: &'a Case,
         /// The case afterwards.
         case: &'a Case,
         /// What happened; nothing if nothing changes.
@@ -207,6 +210,7 @@ impl Handler {
         let deadline = self.commit_within(order, &loaded.case, &events, now_ms);
         let built = build::events(order, &loaded, &events, &self.policy, now_ms).map_err(HandleError::Broken)?;
         let reply = (order.reply)(&Verdict::Done {
+            before: &loaded.case,
             case: &built.case,
             events: &events,
         });
@@ -325,9 +329,14 @@ pub fn production() -> EnvironmentName {
 fn repeat_guard(order: &Order<'_>, refusal: &Refusal, ask: &str) -> RepeatGuard {
     let Command { actor, release, .. } = &order.command;
     RepeatGuard {
-        key: format!("{release}/{}/{ask}/{}", actor.id(), refusal.rule),
+        key: repeat_key(release, actor, ask, refusal.rule),
         window_ms: REPEAT_WINDOW_MS,
     }
+}
+
+/// Under what the repeats of one refusal are counted.
+pub(crate) fn repeat_key(release: &ReleaseKey, actor: &Actor, ask: &str, rule: Rule) -> String {
+    format!("{release}/{}/{ask}/{rule}", actor.id())
 }
 
 /// Which people an intent needs facts of, beyond the one who asks.

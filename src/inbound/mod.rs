@@ -103,8 +103,12 @@ async fn check_releases_channel(outside: &Outside, known: &Mutex<Vec<String>>) -
 /// What a refusal may quote: whoever may not read learns nothing of the release, not even whether there is one.
 fn as_told<'a>(refusal: &Refusal, attempted: Attempted<'a>) -> Attempted<'a> {
     match refusal.cause {
+        // What was asked for is their own word; whether that plans or edits, or whose role it takes, is not theirs to know.
         Cause::Standing(_) => Attempted {
-            ask: Ask::Read,
+            ask: match attempted.ask {
+                Ask::EditPlan | Ask::EditDraft => Ask::Plan,
+                ask => ask,
+            },
             key: None,
             release: None,
             ..attempted
@@ -116,6 +120,11 @@ fn as_told<'a>(refusal: &Refusal, attempted: Attempted<'a>) -> Attempted<'a> {
         },
         _ => attempted,
     }
+}
+
+/// Whether `intent` is about a release that has to exist.
+fn intent_needs_release(intent: &Intent) -> bool {
+    !matches!(intent, Intent::Plan(_) | Intent::RequestHotfix(_))
 }
 
 /// A message that only one person sees.
@@ -254,6 +263,10 @@ impl Inbound {
         if refusal.cause != Cause::NoSuchRelease {
             return Ok(Vec::new());
         }
+        self.keys().await
+    }
+
+    async fn keys(&self) -> Result<Vec<ReleaseKey>, HandleError> {
         let rows = self.handler.store.list("release/", None, &[], KNOWN_MAX).await?;
         Ok(rows
             .iter()
@@ -273,6 +286,11 @@ impl Inbound {
         let scene = self.handler.scene(key).await?;
         let actor = Actor::Person(person.clone());
         let ask = Ask::of(&intent, scene.as_ref().and_then(|scene| scene.release()), &actor).word();
+        let known = if scene.is_none() && intent_needs_release(&intent) {
+            self.keys().await?
+        } else {
+            Vec::new()
+        };
         let (mut mentions, mut words) = scene.map(|scene| (scene.mentions, scene.texts)).unwrap_or_default();
         mentions.insert(person.clone(), asked.user.as_str().to_owned());
         words.extend(
@@ -287,7 +305,7 @@ impl Inbound {
                 mentions: &mentions,
                 plain: &plain,
             };
-            private_message(&self.answer(verdict, key, names, &words)).to_string()
+            private_message(&self.answer(verdict, key, names, &words, &known)).to_string()
         };
         let order = Order {
             command: Command {
@@ -317,10 +335,17 @@ impl Inbound {
         handled
     }
 
-    fn answer(&self, verdict: &Verdict<'_>, key: &ReleaseKey, names: Names<'_>, words: &Texts) -> Rendered {
+    fn answer(
+        &self,
+        verdict: &Verdict<'_>,
+        key: &ReleaseKey,
+        names: Names<'_>,
+        words: &Texts,
+        known: &[ReleaseKey],
+    ) -> Rendered {
         let now_ms = self.handler.clock.now_ms();
         match verdict {
-            Verdict::Done { case, events } => {
+            Verdict::Done { before, case, events } => {
                 let Some(release) = &case.release else {
                     return texts::replies::duplicate(Some(key));
                 };
@@ -339,7 +364,7 @@ impl Inbound {
                     dead_jobs: 0,
                     can_have_buttons: true,
                 };
-                texts::replies::done(&view, events)
+                texts::replies::done(before.release.as_ref(), &view, events)
             }
             Verdict::Refused { case, ask, refusal } => {
                 let attempted = Attempted {
@@ -348,7 +373,7 @@ impl Inbound {
                     release: case.release.as_ref(),
                     names,
                     texts: words,
-                    known: &[],
+                    known,
                     time_zone: "UTC",
                 };
                 texts::refusal::refusal(refusal, &as_told(refusal, attempted))

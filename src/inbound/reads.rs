@@ -1,8 +1,8 @@
 //! Questions: they change nothing and are answered from what is stored.
 
 use super::{Asked, Inbound, Reply};
-use crate::handle::HandleError;
-use crate::slack::story::reason;
+use crate::handle::{HandleError, repeat_key};
+use crate::slack::story::{Standing, reason};
 use crate::slack::texts::lists::{self, AuditLine, Head};
 use crate::slack::view::Names;
 use domain::command::Actor;
@@ -19,6 +19,9 @@ use std::collections::BTreeSet;
 const LIST_MAX: u32 = 1_000;
 /// Entries that `/release audit` shows, the newest.
 const AUDIT_MAX: usize = 30;
+
+/// An entry that is shown: its number, when, who, what, and whether it lifted a rejection.
+type Shown = (usize, i64, Actor, Event, bool);
 
 impl Inbound {
     pub(super) async fn status(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
@@ -85,18 +88,31 @@ impl Inbound {
         };
         let mut shown = Vec::new();
         let mut people = BTreeSet::new();
-        for sealed in entries.iter().rev().take(AUDIT_MAX).rev() {
+        let mut standing = Standing::default();
+        let first = entries.len().saturating_sub(AUDIT_MAX);
+        for (index, sealed) in entries.iter().enumerate() {
             let Ok(entry) = sealed.open() else { continue };
             let Ok(event) = serde_json::from_value::<Event>(entry.event) else {
                 continue;
             };
+            let lifts = standing.lifted_by(&event);
+            if index < first {
+                continue;
+            }
             let actor = PersonId::new(entry.actor).map_or(Actor::Countersign, Actor::Person);
+            if let Event::RefusalsRepeated { key, .. } = &event {
+                people.extend(key.split('/').nth(1).and_then(|person| PersonId::new(person).ok()));
+            }
             if let Actor::Person(person) = &actor {
                 people.insert(person.clone());
             }
-            shown.push((sealed.position, entry.decided_ms, actor, event));
+            shown.push((index + 1, entry.decided_ms, actor, event, lifts));
         }
-        let reasons: Vec<Digest> = shown.iter().filter_map(|(.., event)| reason(event).cloned()).collect();
+        let repeats = self.repeats_of(key, &shown).await?;
+        let reasons: Vec<Digest> = shown
+            .iter()
+            .filter_map(|(.., event, _)| reason(event).cloned())
+            .collect();
         let reasons = self.handler.store.texts(&reasons).await?;
         let mut mentions = self.handler.mentions(&people).await?;
         if let Some(scene) = self.handler.scene(key).await? {
@@ -109,15 +125,19 @@ impl Inbound {
         };
         let lines: Vec<AuditLine<'_>> = shown
             .iter()
-            .map(|(position, at_ms, actor, event)| AuditLine {
-                position: *position,
+            .zip(repeats)
+            .map(|((number, at_ms, actor, event, lifts), repeats)| AuditLine {
+                number: *number,
                 at_ms: *at_ms,
                 actor,
                 event,
                 reason: reason(event).and_then(|digest| reasons.get(digest)).map(String::as_str),
+                lifts: *lifts,
+                repeats,
             })
             .collect();
         let head = entries.last().map(|entry| Head {
+            number: entries.len(),
             position: entry.position,
             hash: entry.hash.as_str(),
         });
@@ -128,6 +148,29 @@ impl Inbound {
             entries.len(),
             head,
         )))
+    }
+
+    /// How often each shown refusal came again in a window that is still open; a closed one has an entry of its own. Only the
+    /// last refusal of a kind has an open window.
+    async fn repeats_of(&self, key: &ReleaseKey, shown: &[Shown]) -> Result<Vec<u64>, HandleError> {
+        let mut seen = BTreeSet::new();
+        let mut repeats = Vec::new();
+        for (_, _, actor, event, _) in shown.iter().rev() {
+            let counted_as = match event {
+                Event::CommandRefused { intent, rule, .. } => repeat_key(key, actor, intent, *rule),
+                Event::RefusalsRepeated { key, .. } => key.clone(),
+                _ => String::new(),
+            };
+            let is_last = !counted_as.is_empty() && seen.insert(counted_as.clone());
+            let is_refusal = matches!(event, Event::CommandRefused { .. });
+            repeats.push(if is_last && is_refusal {
+                self.handler.store.repeats(&counted_as).await?.unwrap_or_default()
+            } else {
+                0
+            });
+        }
+        repeats.reverse();
+        Ok(repeats)
     }
 
     pub(super) async fn no_such(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {

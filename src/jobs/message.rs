@@ -6,24 +6,27 @@ use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use super::view::{Scene, commitments_of};
 use crate::failure::Failure;
+use crate::handle::Handled;
 use crate::records::mail::Mail;
 use crate::slack::blocks::Rendered;
 use crate::slack::client::Post;
 use crate::slack::story as stories;
 use crate::slack::view::Names;
-use crate::slack::{cards, mail, question, releases};
+use crate::slack::{cards, mail, question, rejection, releases};
 use crate::store::{MessageRow, MessageState};
 use domain::command::{Actor, Intent};
 use domain::digest::Digest;
 use domain::event::{Event, NoticeStep};
 use domain::ids::{PersonId, ReleaseKey};
 use domain::job::MessageId;
-use domain::release::AttemptNumber;
+use domain::release::{AttemptNumber, Rejection};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A message that Slack took but doesn't have is posted again after this time.
 const LOST_AFTER_MS: i64 = 30_000;
+/// A try to post that began so lately may still be under way in another worker.
+const IN_FLIGHT_MS: i64 = 2_000;
 /// Two workers that update one message at once: how often the slower one makes sure of what stands there.
 const REFRESH_ROUNDS_MAX: usize = 3;
 /// Slack's history is searched from this long before the attempt whose outcome is unknown.
@@ -128,18 +131,95 @@ pub(super) async fn post_once(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Tr
     deliver(desk, id, &scene).await
 }
 
-/// Posts after making sure, as far as Slack lets us, that it wasn't posted before.
+/// Posts what has to stand before it, and then itself.
 async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
-    let Some(place) = place(desk, id, scene).await? else {
-        // Soon at first; a card that can't be posted for an hour is not asked for twice a second.
-        let waited_ms = desk.now_ms() - desk.claimed.created_ms;
-        return Ok(Ran::NotYet {
-            after_ms: (waited_ms / 4).clamp(500, 60_000),
-            reason: "waiting for the card".to_owned(),
+    if let Some(ran) = first_things_first(desk, id, scene).await? {
+        return Ok(ran);
+    }
+    match put(desk, id, scene).await? {
+        Put::Stands => posted(desk, id).await,
+        Put::Not(ran) => Ok(ran),
+    }
+}
+
+/// What came of one try to post.
+enum Put {
+    /// It was posted, by us or before us.
+    Stands,
+    /// Nothing was posted; what becomes of the job.
+    Not(Ran),
+}
+
+/// #releases tells things in their order: the emergency notice, a breach of its clock, the result. Which of the jobs comes
+/// first is chance, so a later message posts what is missing before it. Nothing here holds up a notice: it waits for nobody,
+/// and whoever is early brings it along.
+async fn first_things_first(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Option<Ran>, Trouble> {
+    let (MessageId::Outcome { release, attempt } | MessageId::Breach { release, attempt }) = id else {
+        return Ok(None);
+    };
+    let known = scene.release().and_then(|release| release.attempt(*attempt));
+    let Some(notice) = known.and_then(|attempt| attempt.notice.as_ref()) else {
+        return Ok(None);
+    };
+    let mut before = vec![MessageId::Notice {
+        release: release.clone(),
+        attempt: *attempt,
+    }];
+    if matches!(id, MessageId::Outcome { .. }) && notice.breached.is_some() {
+        before.push(MessageId::Breach {
+            release: release.clone(),
+            attempt: *attempt,
         });
+    }
+    for earlier in &before {
+        match desk.handler.store.message(&earlier.to_string()).await? {
+            Some(row) if !row.ts.is_empty() => {
+                if matches!(earlier, MessageId::Notice { .. })
+                    && notice.posted_ms.is_none()
+                    && let Some(intent) = read_back(desk, earlier, &row).await?
+                    && !matches!(desk.order(release, intent, None).await?, Handled::Refused { .. })
+                {
+                    return Ok(Some(again("the notice goes first")));
+                }
+            }
+            Some(row) if desk.now_ms() - row.attempted_ms < IN_FLIGHT_MS => {
+                return Ok(Some(Ran::NotYet {
+                    after_ms: IN_FLIGHT_MS / 4,
+                    reason: format!("{earlier} goes first and is on its way"),
+                }));
+            }
+            _ => match put(desk, earlier, scene).await {
+                Ok(Put::Stands) => return Ok(Some(again("what goes first was posted"))),
+                Ok(Put::Not(ran)) => return Ok(Some(ran)),
+                // What Slack won't take at all must not take the rest with it.
+                Err(Trouble::Failure(Failure::Permanent { .. })) => {}
+                Err(trouble) => return Err(trouble),
+            },
+        }
+    }
+    Ok(None)
+}
+
+/// Look at once at what is there now.
+fn again(reason: &str) -> Ran {
+    Ran::NotYet {
+        after_ms: 0,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Posts after making sure, as far as Slack lets us, that it wasn't posted before.
+async fn put(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Put, Trouble> {
+    let Some(place) = place(desk, id, scene).await? else {
+        // Soon at first; a card that can't be posted for an hour is not asked for twice a second, but its thread follows soon.
+        let waited_ms = desk.now_ms() - desk.claimed.created_ms;
+        return Ok(Put::Not(Ran::NotYet {
+            after_ms: (waited_ms / 4).clamp(500, 5_000),
+            reason: "waiting for the card".to_owned(),
+        }));
     };
     let Some(rendered) = render(desk, id, scene, &place.channel).await? else {
-        return Ok(Ran::Done);
+        return Ok(Put::Not(Ran::Done));
     };
     let (store, outbox_id) = (&desk.handler.store, id.to_string());
     let seen = store.message(&outbox_id).await?;
@@ -150,36 +230,43 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
         store
             .record_posted(&outbox_id, &row.channel, &ts, scene.version, "")
             .await?;
-        return Ok(Ran::NotYet {
-            after_ms: 0,
-            reason: "found where it was posted before".to_owned(),
-        });
+        return Ok(Put::Not(again("found where it was posted before")));
     }
     // One waits for a channel's turn; more would keep the workers from the questions to signers. A notice, whose workers
     // have nothing else to do, queues up.
     let queues_up = matches!(id, MessageId::Notice { .. });
-    if !queues_up && let Err(after_ms) = desk.outside.slack.next_turn(&place.channel).await {
-        return Ok(Ran::NotYet {
+    let turn_later = |after_ms| {
+        Put::Not(Ran::NotYet {
             after_ms,
             reason: "waiting for the channel's turn".to_owned(),
-        });
+        })
+    };
+    if !queues_up && let Err(after_ms) = desk.outside.slack.next_turn(&place.channel).await {
+        return Ok(turn_later(after_ms));
     }
     if let Err(after_ms) = shared_turn(desk, &place.channel, queues_up).await? {
-        return Ok(Ran::NotYet {
-            after_ms,
-            reason: "waiting for the channel's turn".to_owned(),
-        });
+        return Ok(turn_later(after_ms));
     }
+    // Its hour may have ended in the queue, and then it says so.
+    let now = if queues_up {
+        desk.handler.scene(id.release()).await?
+    } else {
+        None
+    };
+    let rendered = match &now {
+        Some(now) => render(desk, id, now, &place.channel).await?.unwrap_or(rendered),
+        None => rendered,
+    };
     let seen_ms = seen.map_or(0, |row| row.attempted_ms);
     let subject = id.release().as_str();
     let attempt = store
         .begin_post(&outbox_id, subject, &place.channel, seen_ms, desk.now_ms())
         .await?;
     if !attempt.begun {
-        return Ok(Ran::NotYet {
+        return Ok(Put::Not(Ran::NotYet {
             after_ms: 1_000,
             reason: "another worker is posting it".to_owned(),
-        });
+        }));
     }
     let post = Post {
         channel: place.channel,
@@ -201,7 +288,7 @@ async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, 
         // Another worker's copy came first; ours must not stand beside it with live buttons.
         desk.outside.slack.delete(&sent.channel, &sent.ts).await?;
     }
-    posted(desk, id).await
+    Ok(Put::Stands)
 }
 
 /// Waits for the channel's turn among all replicas; else says how many milliseconds to do other things.
@@ -262,17 +349,33 @@ async fn verify(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<Ran
         }
         desk.handler.store.record_verified(&row.id).await?;
     }
-    match id {
-        MessageId::Notice { release, attempt } => {
-            let intent = Intent::RecordNotice {
-                attempt: *attempt,
-                channel: row.channel.clone(),
-                ts: row.ts.clone(),
-            };
-            desk.record(release, intent).await
-        }
+    match (id, noticed(id, row)) {
+        (MessageId::Notice { release, .. }, Some(intent)) => desk.record(release, intent).await,
         _ => Ok(Ran::Done),
     }
+}
+
+/// That a notice stands, as a command; of another message nothing is recorded.
+fn noticed(id: &MessageId, row: &MessageRow) -> Option<Intent> {
+    let MessageId::Notice { attempt, .. } = id else {
+        return None;
+    };
+    Some(Intent::RecordNotice {
+        attempt: *attempt,
+        channel: row.channel.clone(),
+        ts: row.ts.clone(),
+    })
+}
+
+/// The same for a notice that another job brought along, if Slack has it: what follows it must know of a breach.
+async fn read_back(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<Option<Intent>, Trouble> {
+    if row.state != MessageState::Verified {
+        if desk.outside.slack.permalink(&row.channel, &row.ts).await?.is_none() {
+            return Ok(None);
+        }
+        desk.handler.store.record_verified(&row.id).await?;
+    }
+    Ok(noticed(id, row))
 }
 
 /// Where the message goes; nothing while the card whose thread it belongs to isn't there.
@@ -307,7 +410,7 @@ async fn place(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Option<
                 thread_ts: Some(card.ts),
             })
         }
-        MessageId::Question { person, .. } => match scene.mentions.get(person) {
+        MessageId::Question { person, .. } | MessageId::Rejection { person, .. } => match scene.mentions.get(person) {
             Some(user) => place(desk.outside.slack.open_dm(user).await?),
             None => None,
         },
@@ -332,28 +435,100 @@ async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -
             role, person, revision, ..
         } => Some(question::question(&view, *role, person, *revision)),
         MessageId::Story { release, version } => story(desk, scene, release, *version).await?,
+        MessageId::Rejection {
+            release,
+            version,
+            person,
+        } => no(desk, scene, release, *version, person).await?,
         MessageId::Notice { attempt, .. } => Some(releases::notice(&view, *attempt)),
         MessageId::Outcome { attempt, .. } => Some(releases::outcome(&view, *attempt)),
         MessageId::Breach { attempt, .. } => Some(releases::breach(&view, *attempt)),
     })
 }
 
-/// The thread's entry for one event of the log.
-async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -> Result<Option<Rendered>, Trouble> {
+/// One event of the log, as it is told.
+struct Told {
+    event: Event,
+    actor: Actor,
+    at_ms: i64,
+    /// Whether it is a sign-off that lifted a rejection.
+    lifts: bool,
+}
+
+/// The event of one entry of the release's stream, and whether it lifted a no that stood before it.
+async fn told(desk: &Desk<'_>, key: &ReleaseKey, version: u64) -> Result<Option<Told>, Trouble> {
     let entries = desk.handler.store.entries_of(&key.stream()).await?;
-    let Some(sealed) = entries.iter().find(|entry| entry.version == version) else {
+    let mut standing = stories::Standing::default();
+    for sealed in entries.iter().take_while(|entry| entry.version <= version) {
+        let opened = sealed.open().map_err(|kind| Failure::Permanent {
+            message: format!("entry {} is {kind}", sealed.position),
+        })?;
+        let event: Event = serde_json::from_value(opened.event).map_err(|error| Failure::Permanent {
+            message: format!("entry {}: {error}", sealed.position),
+        })?;
+        let lifts = standing.lifted_by(&event);
+        if sealed.version == version {
+            let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
+            return Ok(Some(Told {
+                event,
+                actor,
+                at_ms: opened.decided_ms,
+                lifts,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// A no, to somebody who asked for the release.
+async fn no(
+    desk: &Desk<'_>,
+    scene: &Scene,
+    key: &ReleaseKey,
+    version: u64,
+    to: &PersonId,
+) -> Result<Option<Rendered>, Trouble> {
+    let Some(told) = told(desk, key, version).await? else {
         return Ok(None);
     };
-    let opened = sealed.open().map_err(|kind| Failure::Permanent {
-        message: format!("entry {} is {kind}", sealed.position),
-    })?;
-    let event: Event = serde_json::from_value(opened.event).map_err(|error| Failure::Permanent {
-        message: format!("entry {}: {error}", sealed.position),
-    })?;
+    let Event::ReleaseRejected { role, person, reason } = &told.event else {
+        return Ok(None);
+    };
+    let mut texts = scene.texts.clone();
+    texts.extend(desk.handler.store.texts(&commitments_of(&told.event)).await?);
+    let mut mentions = scene.mentions.clone();
+    mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
+    let plain = desk.handler.plain(&mentions);
+    let Some(mut view) = scene.view(desk.handler, false) else {
+        return Ok(None);
+    };
+    view.texts = &texts;
+    view.names = Names {
+        mentions: &mentions,
+        plain: &plain,
+    };
+    let no = Rejection {
+        person: person.clone(),
+        reason: reason.clone(),
+        at_ms: told.at_ms,
+    };
+    Ok(Some(rejection::rejection(&view, *role, &no, to)))
+}
+
+/// The thread's entry for one event of the log.
+async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -> Result<Option<Rendered>, Trouble> {
+    let Some(Told {
+        event,
+        actor,
+        at_ms,
+        lifts,
+    }) = told(desk, key, version).await?
+    else {
+        return Ok(None);
+    };
     let mut texts = scene.texts.clone();
     texts.extend(desk.handler.store.texts(&commitments_of(&event)).await?);
     let mut mentions = scene.mentions.clone();
-    let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
     if let Actor::Person(person) = &actor {
         mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
     }
@@ -366,7 +541,7 @@ async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -
         mentions: &mentions,
         plain: &plain,
     };
-    Ok(Some(stories::story(&view, &event, &actor, opened.decided_ms)))
+    Ok(Some(stories::story(&view, &event, &actor, at_ms, lifts)))
 }
 
 fn digest(rendered: &Rendered) -> Digest {

@@ -6,20 +6,22 @@ mod message;
 mod retry;
 mod run;
 mod view;
+mod waiting;
 
 pub use retry::{Ran, attempts_max};
 pub use run::{Deployments, Outside, Script};
 
 use crate::fresh;
 use crate::handle::Handler;
-use crate::store::{ClaimedJob, Settlement};
+use crate::store::{ClaimedJob, Hurry, Settlement};
 use domain::job::{Job, Lane};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use waiting::{Heard, Waiting};
 
 /// A worker that dies is replaced after this time.
 const LEASE_MS: i64 = 30_000;
@@ -35,6 +37,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(8);
 /// How long a job that this version doesn't know is left for the workers of another one, and how soon it is offered again.
 const UNKNOWN_KEPT_MS: i64 = 3_600_000;
 const UNKNOWN_AGAIN_MS: i64 = 5_000;
+/// How often one of the jobs that wait for an answer goes ahead of its backoff.
+const SCOUT_EVERY: Duration = Duration::from_secs(2);
 /// Kept for the record of what was done; the log keeps what was decided.
 const DONE_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 
@@ -54,6 +58,8 @@ pub struct Workers {
     /// Random per process start: a restarted process never takes over its own old leases by name.
     owner: String,
     held: Mutex<HashMap<String, u32>>,
+    /// What failed for want of an answer.
+    waiting: Mutex<Waiting>,
     /// When each lane last asked the queue and got an answer, or had its hands full.
     got_on: Mutex<BTreeMap<Lane, Instant>>,
 }
@@ -67,6 +73,7 @@ impl Workers {
             outside,
             owner,
             held: Mutex::new(HashMap::new()),
+            waiting: Mutex::default(),
             got_on: Mutex::default(),
         })
     }
@@ -78,9 +85,11 @@ impl Workers {
             tasks.spawn(Arc::clone(&self).run_lane(lane, stop.clone()));
         }
         let upkeep = tokio::spawn(Arc::clone(&self).keep_up());
+        let scouts = tokio::spawn(Arc::clone(&self).send_scouts());
         let _ = stop.wait_for(|stop| *stop).await;
         while tasks.join_next().await.is_some() {}
         upkeep.abort();
+        scouts.abort();
         match self.handler.store.requeue_owner(&self.owner).await {
             Ok(0) => {}
             Ok(jobs) => tracing::info!(jobs, "handed back unfinished jobs"),
@@ -202,11 +211,38 @@ impl Workers {
                 }
             }
         };
+        let now_ms = self.handler.clock.now_ms();
+        let heard = Heard::of(&ran);
         let jitter = fresh::jitter(1_000);
-        if let Some(fate) = retry::fate(&job, &claimed, ran, self.handler.clock.now_ms(), jitter) {
+        if let Some(fate) = retry::fate(&job, &claimed, ran, now_ms, jitter) {
             self.settle(&claimed, fate).await;
         }
         self.let_go(&claimed);
+        // Settled first: what still runs can't be hurried.
+        let follow = self.waiting().ran(job.lane(), &claimed, heard, now_ms);
+        self.hurry(&follow).await;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets jobs be due sooner. Best effort: each of them has its own time.
+    async fn hurry(&self, jobs: &[Hurry]) {
+        if !jobs.is_empty()
+            && let Err(error) = self.handler.store.hurry(jobs).await
+        {
+            tracing::warn!(%error, "jobs that waited for an answer could not be hurried");
+        }
+    }
+
+    /// During an outage one waiting job after the other is tried ahead of its time; the first that gets through calls the rest.
+    async fn send_scouts(self: Arc<Self>) {
+        loop {
+            sleep(SCOUT_EVERY).await;
+            let scout = self.waiting().scout(self.handler.clock.now_ms());
+            self.hurry(scout.as_slice()).await;
+        }
     }
 
     /// A job of the next version, while both run side by side, is for its workers; nobody's after a while.

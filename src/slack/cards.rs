@@ -4,7 +4,7 @@ mod buttons;
 
 use crate::slack::blocks::{Rendered, actions, context, divider, fields, header, message, section};
 use crate::slack::gates::{self, Words};
-use crate::slack::markup::{count, quoted, some_of};
+use crate::slack::markup::{count, foreign_line, quoted, some_of};
 use crate::slack::state::{self, kind_word};
 use crate::slack::unchecked;
 use crate::slack::view::View;
@@ -14,6 +14,7 @@ use domain::release::{Attempt, AttemptState, Migration, Release, Status};
 use domain::role::Role;
 use domain::rule::{Rule, SkipReason, skipped_by_emergency};
 use domain::rules::gates::{Detail, Gate, GateState};
+use domain::rules::sign_off::roles_of;
 use domain::schedule::next_working_day;
 use serde_json::Value;
 
@@ -43,7 +44,10 @@ pub fn card(view: &View<'_>) -> Rendered {
         ];
         blocks.extend(content(view, room / 3));
         blocks.push(divider());
-        blocks.push(section(&checklist(view)));
+        blocks.push(section(&match release.status {
+            Status::Released | Status::Cancelled => history(view),
+            _ => checklist(view),
+        }));
         blocks.extend(debts(view).map(|text| section(&text)));
         blocks.extend(attempts(view).map(|text| section(&text)));
         blocks.push(context(&footnote(view)));
@@ -58,7 +62,10 @@ pub fn card(view: &View<'_>) -> Rendered {
 fn facts(view: &View<'_>) -> Vec<(&'static str, String)> {
     let release = view.release;
     let mut facts = Vec::new();
-    if let Some(plan) = &release.plan {
+    let is_over = matches!(release.status, Status::Released | Status::Cancelled);
+    if let Some(plan) = release.plan.as_ref().filter(|_| is_over) {
+        facts.push(("Planned start", view.when(plan.start_ms)));
+    } else if let Some(plan) = &release.plan {
         facts.push(("Start", view.when(plan.start_ms)));
         facts.push(("Nothing starts after", view.when(plan.start_ms + plan.length_ms)));
     }
@@ -221,13 +228,13 @@ fn checklist(view: &View<'_>) -> String {
         names: view.names,
         texts: view.texts,
     };
-    let met = view.gates.iter().filter(|gate| gate.state == GateState::Met).count();
-    // "Wrong status" only repeats the headline.
+    // When it may start stands above. Time passes by itself: nothing to be met, and no total that moves with it.
     let mut gates: Vec<_> = view
         .gates
         .iter()
-        .filter(|gate| gate.detail != Detail::WrongStatus)
+        .filter(|gate| gate.rule != Rule::DeployStart)
         .collect();
+    let met = gates.iter().filter(|gate| gate.state == GateState::Met).count();
     gates.sort_by_key(|gate| (!gate.holds_start(), gate.state == GateState::Met));
     if gates.is_empty() {
         return "*Checklist* not judged yet".to_owned();
@@ -241,6 +248,40 @@ fn checklist(view: &View<'_>) -> String {
     }
     lines.push(unchecked::line(view.release.kind));
     format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
+}
+
+/// Who said what while it was open: over, it asks nobody for anything.
+fn history(view: &View<'_>) -> String {
+    let release = view.release;
+    let signed = release.sign_offs.values().map(|sign_off| {
+        let deputy = if sign_off.as_deputy { ", standing in" } else { "" };
+        format!(
+            "*{}* · {} signed {}{deputy}, {}",
+            state::capital(sign_off.role.title()),
+            view.names.mention(&sign_off.person),
+            gates::signs(sign_off.role),
+            view.when(sign_off.signed_ms)
+        )
+    });
+    let rejected = release.rejections.iter().map(|(role, no)| {
+        format!(
+            "*{}* · {} said no {}: “{}”",
+            state::capital(role.title()),
+            view.names.mention(&no.person),
+            view.when(no.at_ms),
+            foreign_line(view.text(&no.reason), 200)
+        )
+    });
+    let silent = roles_of(release.kind)
+        .iter()
+        .filter(|role| !release.sign_offs.contains_key(role) && !release.rejections.contains_key(role));
+    let silent = silent.map(|role| format!("*{}* · had not signed", state::capital(role.title())));
+    let mut lines: Vec<String> = signed.chain(rejected).chain(silent).collect();
+    // Only what went out must not read as if everything had been looked at.
+    if release.status == Status::Released {
+        lines.push(unchecked::line(release.kind));
+    }
+    format!("*Sign-offs at the end*\n{}", lines.join("\n"))
 }
 
 fn is_plainly_met(gate: &Gate, release: &Release) -> bool {

@@ -16,6 +16,7 @@ pub mod nearest;
 pub mod parse;
 pub mod payload;
 pub mod question;
+pub mod rejection;
 pub mod releases;
 pub mod sentences;
 pub mod state;

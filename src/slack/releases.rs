@@ -5,12 +5,12 @@ use crate::slack::blocks::{Rendered, context, header, message, section};
 use crate::slack::cards::{debts, skipped, version};
 use crate::slack::gates::rule_ref;
 use crate::slack::markup::{code_tail, quoted};
-use crate::slack::state::{engineer, how_to_stop, result_word, settlement, sign_offs_end, why_not};
+use crate::slack::state::{capital, engineer, how_to_stop, result_word, settlement, sign_offs_end, why_not};
 use crate::slack::time::span;
 use crate::slack::view::{View, Ways};
 use domain::event::NoticeStep;
 use domain::ids::Millis;
-use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, Notice, SettlementChoice};
+use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, Notice, Release, SettlementChoice, Status};
 use domain::rule::Rule;
 
 /// The emergency notice for `attempt`, marked late if it is.
@@ -186,11 +186,16 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
                 version.tag()
             )
         });
-    let again = format!(
-        "A deployment engineer can try again with `/release deploy {}`{}; if nobody does, it stays as it is.{still}",
-        release.key,
-        while_signed(view)
-    );
+    let over = since(release, attempt);
+    let again = match &over {
+        Some(over) => capital(over),
+        None => format!(
+            "A deployment engineer can try again with `/release deploy {}`{}; if nobody does, it stays as it is.",
+            release.key,
+            while_signed(view)
+        ),
+    };
+    let again = format!("{again}{still}");
     let look = format!(
         "What the script had done stays done: look at {} before you go on.",
         release.environment
@@ -204,8 +209,11 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (AttemptState::Ended(_), Some((SettlementChoice::NewAttempt, who))) => (
             "FAILED",
             format!(
-                "{who} agree to try again. This attempt counts as failed; a new one starts at once if every gate holds, and `/release why {}` says what is missing if not.{still}",
-                release.key
+                "{who} agree to try again. This attempt counts as failed; {}{still}",
+                over.unwrap_or_else(|| format!(
+                    "a new one starts at once if every gate holds, and `/release why {}` says what is missing if not.",
+                    release.key
+                ))
             ),
         ),
         (AttemptState::Ended(_), Some((choice, who))) => {
@@ -253,6 +261,24 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
             ),
         ),
         _ => ("DEPLOYING", "It is under way.".to_owned()),
+    }
+}
+
+/// What came after `attempt` and leaves nothing to try: another attempt, or the end of the release.
+fn since(release: &Release, attempt: &Attempt) -> Option<String> {
+    let later = release
+        .attempts
+        .iter()
+        .rfind(|later| later.number > attempt.number && later.starting_ms.is_some());
+    match later {
+        Some(later) => Some(format!(
+            "it was tried again as attempt {}, which has a result of its own.",
+            later.number
+        )),
+        None if release.status == Status::Cancelled => {
+            Some("the release was cancelled since, so nobody tries again.".to_owned())
+        }
+        None => None,
     }
 }
 

@@ -7,7 +7,11 @@ use crate::slack::time::when;
 use crate::slack::view::{Names, what};
 use domain::command::Actor;
 use domain::event::{Event, NoticeStep, SignOff};
+use domain::ids::PersonId;
 use domain::release::{AttemptResult, Release};
+use domain::role::Role;
+use domain::rule::Rule;
+use domain::rules::sign_off::rule_of;
 
 /// What happened, in a sentence.
 pub fn sentence(event: &Event, actor: &Actor, release: &Release, names: Names<'_>) -> String {
@@ -196,6 +200,17 @@ fn signed(sign_off: &SignOff, names: Names<'_>) -> String {
     .replace(",.", ".")
 }
 
+/// A sign-off that lifts the rejection of its role.
+pub fn lifted(sign_off: &SignOff, names: Names<'_>) -> String {
+    let role = sign_off.role.title();
+    let deputy = if sign_off.as_deputy { ", standing in" } else { "" };
+    format!(
+        "{} lifted the no of the {role} and signed {} as {role}{deputy}.",
+        names.mention(&sign_off.person),
+        signs(sign_off.role)
+    )
+}
+
 fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
     match event {
         Event::DeploymentRequested {
@@ -265,6 +280,47 @@ fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
     }
 }
 
+/// What was asked for, as people say it, from the log's word for it and the rule that said no.
+fn asked_to(intent: &str, rule: Rule) -> String {
+    let signers = [Role::ProductOwner, Role::QaLead, Role::Cto, Role::TechLead];
+    let signer = signers.into_iter().find(|role| rule_of(*role) == rule);
+    let as_role = signer.map_or_else(String::new, |role| format!(" as {}", role.title()));
+    let said = match intent {
+        "read" => "read it",
+        "export_audit" => "export its record",
+        "plan" | "edit_plan" | "edit_draft" => "change the plan",
+        "request_hotfix" => "have a hotfix under this key",
+        "type_commit" => "type its commit",
+        "sign_planned" | "sign_hotfix" => return format!("sign it off{as_role}"),
+        "reject_planned" | "reject_hotfix" => return format!("reject it{as_role}"),
+        "withdraw" => "take a sign-off back",
+        "cancel_planned" | "cancel_hotfix" => "cancel it",
+        "deploy" => "deploy it",
+        "stop" => "stop its deployment",
+        "settle" => "settle how its attempt went",
+        other => return foreign_line(&other.replace('_', " "), 40),
+    };
+    said.to_owned()
+}
+
+/// Repeats of a refusal, by the key under which they were counted: release, person, what was asked, rule.
+fn repeated(key: &str, times: u64, names: Names<'_>) -> String {
+    let times = count(usize::try_from(times).unwrap_or(usize::MAX), "more time");
+    let parts: Vec<&str> = key.split('/').collect();
+    let [_, person, intent, rule] = parts.as_slice() else {
+        return format!("The same was asked {times} and refused.");
+    };
+    let (Ok(person), Some(rule)) = (PersonId::new(*person), Rule::from_id(rule)) else {
+        return format!("The same was asked {times} and refused.");
+    };
+    format!(
+        "{} asked {times} to {} and was refused by `{}` each time.",
+        names.mention(&person),
+        asked_to(intent, rule),
+        rule.id()
+    )
+}
+
 fn ended(attempt: u32, result: AttemptResult, release: &Release) -> String {
     let what = what(release);
     match result {
@@ -324,18 +380,9 @@ fn of_notice(event: &Event, actor: &Actor, release: &Release, names: Names<'_>) 
                 Actor::Person(person) => names.mention(person),
                 Actor::Countersign => "Countersign".to_owned(),
             };
-            format!(
-                "{who} asked to {} and was refused by `{}`.",
-                foreign_line(&intent.replace('_', " "), 40),
-                rule.id()
-            )
+            format!("{who} asked to {} and was refused by `{}`.", asked_to(intent, *rule), rule.id())
         }
-        Event::RefusalsRepeated { count: times, .. } => {
-            format!(
-                "The same refusal came {} more.",
-                count(usize::try_from(*times).unwrap_or(usize::MAX), "time")
-            )
-        }
+        Event::RefusalsRepeated { key, count: times, .. } => repeated(key, *times, names),
         _ => "Something was recorded.".to_owned(),
     }
 }

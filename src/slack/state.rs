@@ -5,7 +5,7 @@ use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, foreign_line, joined};
 use crate::slack::time::span;
 use crate::slack::view::{Names, View};
-use domain::release::{Attempt, Release, Status};
+use domain::release::{Attempt, AttemptState, Release, Status};
 use domain::role::Role;
 use domain::rule::Rule;
 use domain::rules::gates::{Detail, Gate};
@@ -246,9 +246,12 @@ fn queued(view: &View<'_>) -> String {
 
 /// The engineer whom an attempt names, and whether they know of it: after a sign-off nobody was asked.
 pub fn engineer(attempt: &Attempt, names: Names<'_>) -> String {
+    let is_over = matches!(attempt.state, AttemptState::Ended(_));
     match &attempt.engineer {
+        None if is_over => "nobody was named".to_owned(),
         None => "nobody yet".to_owned(),
         Some(person) if attempt.by.as_ref() == Some(person) => names.mention(person),
+        Some(person) if is_over => format!("{} (named by Countersign)", names.mention(person)),
         Some(person) => format!("{} (named by Countersign; has not answered)", names.mention(person)),
     }
 }

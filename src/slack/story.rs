@@ -1,6 +1,6 @@
 //! The story in the card's thread, entry by entry, and the same sentences for `/release audit`.
 
-pub use crate::slack::sentences::sentence;
+pub use crate::slack::sentences::{lifted, sentence};
 
 use crate::slack::blocks::{Rendered, context, message, section};
 use crate::slack::gates::rule_ref;
@@ -14,10 +14,32 @@ use domain::event::Event;
 use domain::ids::Millis;
 use domain::role::Role;
 use domain::rule::Rule;
+use std::collections::BTreeSet;
 
-/// One entry of the thread: what happened at `at_ms`.
-pub fn story(view: &View<'_>, event: &Event, actor: &Actor, at_ms: Millis) -> Rendered {
-    let sentence = sentence(event, actor, view.release, view.names);
+/// The rejections that stand while a log is read from its beginning: a sign-off alone does not say that it lifts one.
+#[derive(Debug, Clone, Default)]
+pub struct Standing(BTreeSet<Role>);
+
+impl Standing {
+    /// Whether `event`, the next one of the log, lifts a rejection.
+    pub fn lifted_by(&mut self, event: &Event) -> bool {
+        match event {
+            Event::ReleaseRejected { role, .. } => {
+                self.0.insert(*role);
+                false
+            }
+            Event::SignedOff { sign_off } => self.0.remove(&sign_off.role),
+            _ => false,
+        }
+    }
+}
+
+/// One entry of the thread: what happened at `at_ms`. `lifts` says that it is a sign-off that lifted a rejection.
+pub fn story(view: &View<'_>, event: &Event, actor: &Actor, at_ms: Millis, lifts: bool) -> Rendered {
+    let sentence = match event {
+        Event::SignedOff { sign_off } if lifts => lifted(sign_off, view.names),
+        event => sentence(event, actor, view.release, view.names),
+    };
     let text = format!("{}: {sentence}", view.release.key);
     message(&text, view.version, |room| {
         let mut blocks = vec![section(&sentence)];

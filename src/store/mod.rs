@@ -20,7 +20,7 @@ pub use engine::{Clock, Options, Store};
 pub use error::OpenError;
 pub use messages::PostAttempt;
 pub use people::Beat;
-pub use queue::{Claimed, JobCount, JobFilter, Purged};
+pub use queue::{Claimed, Hurry, JobCount, JobFilter, Purged};
 pub use wakes::Wake;
 
 use domain::digest::{Digest, PrivateText};

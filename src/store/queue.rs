@@ -21,6 +21,17 @@ pub struct Claimed {
     pub dead: Vec<JobRow>,
 }
 
+/// A queued job that may be due sooner, as it was after this attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hurry {
+    /// Its id.
+    pub job: String,
+    /// The attempt after which it waits.
+    pub attempt: u32,
+    /// When it may be tried instead, UTC milliseconds.
+    pub due_ms: i64,
+}
+
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
@@ -177,6 +188,24 @@ impl Store {
             .change(sql, vec![owner.into(), json(&jobs), until_ms.into()])
             .await?;
         decoded(&rows, |row| row.text(0))
+    }
+
+    /// Lets queued jobs be due sooner, never later, unless somebody has tried them since. The try that this brings forward is
+    /// none of those that the job has.
+    pub async fn hurry(&self, jobs: &[Hurry]) -> Result<u64, StoreError> {
+        let sql = sql!(
+            "UPDATE job SET due_ms = " int(2) ", forgiven = forgiven + 1 FROM" rows("$1")
+            "WHERE job.id =" text(0) "AND job.attempt =" int(1) "AND job.state = 'queued' AND job.due_ms >" int(2)
+            "RETURNING job.id"
+        );
+        let mut rows: Vec<(&str, u32, i64)> = jobs
+            .iter()
+            .map(|hurry| (hurry.job.as_str(), hurry.attempt, hurry.due_ms))
+            .collect();
+        rows.sort_unstable();
+        let hurried = self.change(sql, vec![json(&rows)]).await?.len() as u64;
+        self.wake_workers();
+        Ok(hurried)
     }
 
     /// Ends a claimed job this time; false if it was lost and nothing was written.

@@ -168,12 +168,17 @@ fn a_no_is_private_a_typo_is_met_and_a_killed_bot_comes_back() {
 fn a_planned_release_is_signed_on_a_telephone() {
     demo::run(async |demo: &mut Demo, browser: &Browser| {
         browser.resize(390, 844).await;
+        // What to try stands over no message: it waits behind its button.
         browser.open_page(&demo.url).await;
-        browser.click("button", "Hide “Try this”").await;
         browser.open("payments").await;
+        browser.does_not_show("#help").await;
         plan(browser, PLAN).await;
         browser.see("article", "WAITING FOR 2 SIGN-OFFS").await;
         browser.fits().await;
+        browser.reload().await;
+        browser.see("article", "WAITING FOR 2 SIGN-OFFS").await;
+        browser.does_not_show("#help").await;
+        browser.is_at_the_end("#log").await;
         signs(
             browser,
             "Priya",

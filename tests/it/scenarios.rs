@@ -7,6 +7,7 @@ mod planned;
 mod posting;
 mod releases_channel;
 mod stopped;
+mod told;
 
 macro_rules! on_both_databases {
     ($($file:ident { $($name:ident)* })*) => {
@@ -64,6 +65,15 @@ on_both_databases! {
     stopped {
         a_stop_ends_the_script_and_frees_the_environment
         a_script_that_ignores_term_is_killed_after_its_grace
+    }
+    told {
+        a_cancelled_release_invites_nobody_to_try_again
+        after_an_outage_the_late_notice_comes_first_then_the_breach_then_the_result
+        after_a_night_down_the_late_notice_comes_first_then_the_breach_then_the_result
+        what_waited_for_slack_is_true_soon_after_it_answers
+        a_no_reaches_who_asked_and_is_lifted_in_so_many_words
+        a_hotfix_that_is_rejected_reaches_who_asked_for_it
+        the_audit_and_why_speak_as_people_do
     }
     releases_channel {
         a_bot_that_is_invited_late_posts_the_notice_by_itself

@@ -1,6 +1,7 @@
 //! What people read and type.
 
 mod conditions;
+mod endings;
 mod everything;
 mod facts;
 mod forms;

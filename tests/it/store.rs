@@ -69,6 +69,7 @@ contract! {
         equal_jobs_that_wait_are_one
         due_times_are_kept_to_the_millisecond
         waiting_costs_no_attempt
+        a_hurried_job_is_due_sooner_once_and_never_later
         a_worker_that_stops_hands_its_jobs_back
         who_is_alone_need_not_wait_for_leases
         operators_list_retry_and_drop

@@ -2,12 +2,13 @@
 //! with the events that cause them.
 
 use crate::event::{Event, NoticeStep};
-use crate::ids::{Millis, ReleaseKey};
+use crate::ids::{Millis, PersonId, ReleaseKey};
 use crate::job::{Job, MessageId};
 use crate::policy::Policy;
-use crate::release::{AttemptNumber, Release};
+use crate::release::{Attempt, AttemptNumber, AttemptState, Release};
 use crate::role::Role;
 use crate::rules::sign_off;
+use std::collections::BTreeSet;
 
 /// A job and when it is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub fn effects(release: &Release, events: &[Event], first_version: u64, policy: 
     for (version, event) in (first_version..).zip(of_release) {
         for (job, at_ms) in of_event(release, event, policy, now_ms) {
             due.push(Due { job, at_ms });
+        }
+        if matches!(event, Event::ReleaseRejected { .. }) {
+            due.extend(told_by_message(release, version, now_ms));
         }
         if is_told(event) {
             let message = MessageId::Story {
@@ -64,6 +68,44 @@ pub fn refreshes(release: &Release, now_ms: Millis) -> Vec<Due> {
             job: Job::RefreshMessage { message },
             at_ms: now_ms,
         })
+        .collect()
+}
+
+/// A no is told to who asked for the release and to who answers for it: they can put it right.
+fn told_by_message(release: &Release, version: u64, now_ms: Millis) -> Vec<Due> {
+    let people: BTreeSet<_> = std::iter::once(&release.requester).chain(&release.owner).collect();
+    let message = |person: &PersonId| MessageId::Rejection {
+        release: release.key.clone(),
+        version,
+        person: person.clone(),
+    };
+    let post = |person| Due {
+        job: Job::PostMessage {
+            message: message(person),
+        },
+        at_ms: now_ms,
+    };
+    people.into_iter().map(post).collect()
+}
+
+/// The last result that #releases was told, before attempt `before` if one is given: it invites to another attempt, and
+/// must not go on doing so.
+fn invitation(release: &Release, before: Option<AttemptNumber>, now_ms: Millis) -> Vec<(Job, Millis)> {
+    let told = release
+        .attempts
+        .iter()
+        .rev()
+        .filter(|attempt| before.is_none_or(|before| attempt.number < before))
+        .find(|attempt| attempt.starting_ms.is_some());
+    let refresh = |attempt: &Attempt| Job::RefreshMessage {
+        message: MessageId::Outcome {
+            release: release.key.clone(),
+            attempt: attempt.number,
+        },
+    };
+    told.filter(|attempt| matches!(attempt.state, AttemptState::Ended(_)))
+        .map(|attempt| (refresh(attempt), now_ms))
+        .into_iter()
         .collect()
 }
 
@@ -135,8 +177,10 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             if release.kind.is_emergency() {
                 jobs.extend(notice_clock(&key, *attempt, policy, now_ms));
             }
+            jobs.extend(invitation(release, Some(*attempt), now_ms));
             jobs
         }
+        Event::ReleaseCancelled { .. } => invitation(release, None, now_ms),
         // What never started has nothing to stop and nothing to tell #releases.
         Event::StopRequested { attempt, .. }
         | Event::AttemptEnded { attempt, .. }

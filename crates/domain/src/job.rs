@@ -216,6 +216,15 @@ pub enum MessageId {
         /// Which entry of the release's stream.
         version: u64,
     },
+    /// A no, by direct message, to somebody who asked for the release or answers for it.
+    Rejection {
+        /// Of which release.
+        release: ReleaseKey,
+        /// Which entry of the release's stream.
+        version: u64,
+        /// To whom.
+        person: PersonId,
+    },
     /// The emergency notice in #releases.
     Notice {
         /// Of which release.
@@ -246,6 +255,7 @@ impl MessageId {
             Self::Card { release }
             | Self::Question { release, .. }
             | Self::Story { release, .. }
+            | Self::Rejection { release, .. }
             | Self::Notice { release, .. }
             | Self::Outcome { release, .. }
             | Self::Breach { release, .. } => release,
@@ -269,6 +279,11 @@ impl fmt::Display for MessageId {
                 revision,
             } => write!(f, "question/{release}/{role}/{person}/{revision}"),
             Self::Story { release, version } => write!(f, "story/{release}/{version}"),
+            Self::Rejection {
+                release,
+                version,
+                person,
+            } => write!(f, "rejection/{release}/{version}/{person}"),
             Self::Notice { release, attempt } => write!(f, "notice/{release}/{attempt}"),
             Self::Outcome { release, attempt } => write!(f, "outcome/{release}/{attempt}"),
             Self::Breach { release, attempt } => write!(f, "breach/{release}/{attempt}"),
@@ -300,6 +315,11 @@ impl TryFrom<String> for MessageId {
                 "story" => Self::Story {
                     release,
                     version: parts.next()?.parse().ok()?,
+                },
+                "rejection" => Self::Rejection {
+                    release,
+                    version: parts.next()?.parse().ok()?,
+                    person: PersonId::new(parts.next()?).ok()?,
                 },
                 "notice" => Self::Notice {
                     release,

@@ -34,11 +34,11 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
                 cancel(),
             ]
         }
-        Status::Queued => vec![stop(view), button(ActionId::Withdraw, "Withdraw…")],
+        Status::Queued => vec![stop(view), reject(), button(ActionId::Withdraw, "Withdraw…")],
         Status::Deploying => vec![stop(view)],
         Status::Interrupted => settle(view),
         Status::Rejected if view.slot_over() => vec![why(), cancel()],
-        Status::Rejected => vec![approve(), why(), cancel()],
+        Status::Rejected => vec![approve(), reject(), why(), cancel()],
         Status::Released if owes_sign_off(release) => {
             vec![button(ActionId::Approve, "Give the owed sign-off").primary()]
         }

@@ -5,7 +5,7 @@ use crate::slack::cards::debts;
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, foreign_line};
 use crate::slack::state::{capital, card_status, kind_word, lower, now, sign_offs_end, status_words};
-use crate::slack::story::sentence;
+use crate::slack::story::{lifted, sentence};
 use crate::slack::time::when;
 use crate::slack::view::{Names, View, what};
 use domain::command::Actor;
@@ -196,8 +196,8 @@ fn until(view: &View<'_>) -> String {
 /// One entry of the log, as `/release audit` shows it.
 #[derive(Debug, Clone)]
 pub struct AuditLine<'a> {
-    /// Its position in the chain.
-    pub position: u64,
+    /// Its number among the entries of this release, from 1.
+    pub number: usize,
     /// When.
     pub at_ms: Millis,
     /// Who.
@@ -206,12 +206,18 @@ pub struct AuditLine<'a> {
     pub event: &'a Event,
     /// Why, where somebody said so and it is still there.
     pub reason: Option<&'a str>,
+    /// Whether it is a sign-off that lifted a rejection.
+    pub lifts: bool,
+    /// How often a refusal came again that is still being counted.
+    pub repeats: u64,
 }
 
 /// The last entry of a log, which seals those before it.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// Its position in the chain.
+    /// Its number among the entries of this release.
+    pub number: usize,
+    /// Its position in the chain of all releases.
     pub position: u64,
     /// Its hash.
     pub hash: &'a str,
@@ -239,11 +245,16 @@ pub fn audit(
             let reason = entry
                 .reason
                 .map_or_else(String::new, |reason| format!(" “{}”", foreign_line(reason, 120)));
-            format!(
-                "{} · {at} · {}{reason}",
-                entry.position,
-                sentence(entry.event, entry.actor, release, names)
-            )
+            let said = match entry.event {
+                Event::SignedOff { sign_off } if entry.lifts => lifted(sign_off, names),
+                event => sentence(event, entry.actor, release, names),
+            };
+            let again = match usize::try_from(entry.repeats) {
+                Ok(0) => String::new(),
+                Ok(times) => format!(" Asked and refused {} since.", count(times, "more time")),
+                Err(_) => " Asked and refused many more times since.".to_owned(),
+            };
+            format!("{} · {at} · {said}{again}{reason}", entry.number)
         })
         .collect();
     let earlier = total.saturating_sub(shown.len());
@@ -255,8 +266,10 @@ pub fn audit(
         blocks.extend(lines.chunks(5).map(|lines| section(&lines.join("\n"))));
         let head = head.map_or_else(String::new, |head| {
             let hash = head.hash.get(..12).unwrap_or(head.hash);
+            // Entries of other releases stand between them, so their positions there would read as if some were missing.
             format!(
-                "The hash of entry {} begins with {}. ",
+                "Numbered within this release. In the log that all releases share, entry {} is at position {}; its hash begins with {}. ",
+                head.number,
                 head.position,
                 foreign_line(hash, 40)
             )

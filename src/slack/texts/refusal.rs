@@ -93,6 +93,13 @@ pub fn verb(ask: Ask) -> &'static str {
 /// The private answer to a refused command.
 pub fn refusal(refusal: &Refusal, attempted: &Attempted<'_>) -> Rendered {
     let said = sentences(refusal, attempted);
+    if refusal.cause == Cause::NoSuchRelease {
+        // No rule forbids it: there is nothing there.
+        let text = format!("{} {} Nothing was changed.", said.what, said.next);
+        return message(&text, 0, |_| {
+            vec![section(&format!("*{}*\n{} Nothing was changed.", said.what, said.next))]
+        });
+    }
     let rule = rule_ref(refusal.rule);
     let text = format!("{} {} Rule {rule}. Nothing was changed.", said.what, said.next);
     message(&text, 0, |_| {
@@ -119,15 +126,19 @@ struct Said {
 
 fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
     let cant = format!("You can't {} {}", verb(attempted.ask), attempted.object());
+    let cant = match (attempted.ask, attempted.key) {
+        (Ask::RequestHotfix, None) => "You can't ask for a hotfix".to_owned(),
+        _ => cant,
+    };
     let mut lines = None;
     let (why, next) = match &refusal.cause {
-        Cause::Standing(standing) => (standing_words(*standing).to_owned(), "Ask a member of this workspace who is in the role.".to_owned()),
+        Cause::Standing(standing) => (standing_words(*standing).to_owned(), members_who(attempted.ask).to_owned()),
         Cause::FactsUnavailable => (
             "Slack did not say in time who is in which role, and nothing is decided on old facts".to_owned(),
             "Try again in a minute; if it stays so, tell an admin.".to_owned(),
         ),
         Cause::NotInRole => ("you are not in a role that may".to_owned(), who_can(refusal, attempted)),
-        Cause::NoSuchRelease => no_such_release(attempted),
+        Cause::NoSuchRelease => return no_such_release(attempted),
         Cause::KeyTaken => (
             "that key names another release, and a key names one release for ever".to_owned(),
             format!("Choose a key that is free; `/release status {}` shows what has it.", attempted.key_or("REL-789")),
@@ -141,6 +152,10 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
         Cause::AlreadySigned if attempted.ask == Ask::Settle => (
             "you said so already; it counts once a second person says the same".to_owned(),
             format!("{} Until then {} stays locked.", who_can(refusal, attempted), attempted.place()),
+        ),
+        Cause::AlreadySigned if is_rejection(attempted.ask) => (
+            "a no of that role stands already, and one is enough".to_owned(),
+            format!("`/release why {}` shows it, and who lifts it.", attempted.key_or("REL-789")),
         ),
         Cause::AlreadySigned => (
             "it is there already and counts".to_owned(),
@@ -207,6 +222,30 @@ fn standing_words(standing: Standing) -> &'static str {
     }
 }
 
+/// Which members can do what somebody who is none asked for. The same whatever the release is, or if there is none: that is
+/// not theirs to know.
+fn members_who(ask: Ask) -> &'static str {
+    match ask {
+        Ask::Read => "Any member of this workspace can look it up for you: ask whoever you work with here.",
+        Ask::ExportAudit => "An admin or an auditor of this workspace can.",
+        Ask::Plan | Ask::EditPlan | Ask::EditDraft => {
+            "A release manager of this workspace can: ask one, or whoever you work with here."
+        }
+        Ask::RequestHotfix => "Any member of this workspace can ask for one: tell whoever you work with here.",
+        Ask::SignPlanned | Ask::SignHotfix | Ask::RejectPlanned | Ask::RejectHotfix | Ask::Withdraw => {
+            "The members in the roles that sign can: product owner, QA lead, tech lead, CTO. Tell one of them, or whoever you work with here."
+        }
+        Ask::TypeCommit | Ask::CancelPlanned | Ask::CancelHotfix => {
+            "A release manager of this workspace can: tell one, or whoever you work with here."
+        }
+        Ask::Deploy => "A deployment engineer of this workspace can: ask one, or whoever you work with here.",
+        Ask::Stop | Ask::Settle => {
+            "A deployment engineer, release manager or tech lead of this workspace can: tell one of them at once."
+        }
+        Ask::Record => "Countersign itself does that.",
+    }
+}
+
 fn own(part: OwnPart) -> &'static str {
     match part {
         OwnPart::Requester => {
@@ -236,7 +275,7 @@ fn unique(people: &[domain::ids::PersonId]) -> BTreeSet<&domain::ids::PersonId> 
     people.iter().collect()
 }
 
-fn no_such_release(attempted: &Attempted<'_>) -> (String, String) {
+fn no_such_release(attempted: &Attempted<'_>) -> Said {
     let near = attempted
         .key
         .and_then(|key| nearest(key.as_str(), attempted.known.iter().map(ReleaseKey::as_str)));
@@ -244,7 +283,14 @@ fn no_such_release(attempted: &Attempted<'_>) -> (String, String) {
         Some(near) => format!("Did you mean {near}? `/release list` shows what there is."),
         None => "`/release list` shows what there is; `/release plan` makes a new one.".to_owned(),
     };
-    ("there is no release of that name".to_owned(), next)
+    let named = attempted
+        .key
+        .map_or_else(|| "of that name".to_owned(), ToString::to_string);
+    Said {
+        what: format!("There is no release {named}."),
+        next,
+        lines: None,
+    }
 }
 
 fn status_said(status: Status, attempted: &Attempted<'_>) -> (String, String) {

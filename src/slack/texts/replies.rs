@@ -9,13 +9,15 @@ use crate::slack::verbs::COMMAND;
 use crate::slack::view::View;
 use domain::event::{Event, SignOff};
 use domain::ids::ReleaseKey;
+use domain::release::Release;
 use domain::rules::sign_off::rule_of;
 
-/// What a person's command did: `view` is the release afterwards, `events` is what was recorded.
-pub fn done(view: &View<'_>, events: &[Event]) -> Rendered {
+/// What a person's command did: `before` is the release before it, if there was one, `view` the release afterwards, `events`
+/// what was recorded.
+pub fn done(before: Option<&Release>, view: &View<'_>, events: &[Event]) -> Rendered {
     let release = view.release;
     let what = format!("{} ({})", release.key, view.what());
-    let Some((said, rule)) = events.iter().find_map(|event| first(view, event, &what)) else {
+    let Some((said, rule)) = events.iter().find_map(|event| first(before, view, event, &what)) else {
         let text = format!("{what}: nothing had to be changed; it is so already.");
         return message(&text, 0, |_| vec![section(&text)]);
     };
@@ -29,7 +31,7 @@ pub fn done(view: &View<'_>, events: &[Event]) -> Rendered {
 }
 
 /// The sentence for the event that the command was about.
-fn first(view: &View<'_>, event: &Event, what: &str) -> Option<(String, Option<String>)> {
+fn first(before: Option<&Release>, view: &View<'_>, event: &Event, what: &str) -> Option<(String, Option<String>)> {
     let back = format!("`/release withdraw {}`", view.release.key);
     let said = match event {
         Event::ReleasePlanned { owner: Some(_), .. } => format!("Planned: {what}."),
@@ -42,7 +44,7 @@ fn first(view: &View<'_>, event: &Event, what: &str) -> Option<(String, Option<S
         Event::CommitTyped { commit, .. } => format!("Typed: {what} goes on commit {}.", commit.short()),
         Event::SignedOff { sign_off } => {
             return Some((
-                signed(what, sign_off),
+                signed(before, what, sign_off),
                 Some(format!(
                     "{} · To take it back before the start: {back}",
                     rule_ref(rule_of(sign_off.role))
@@ -50,13 +52,10 @@ fn first(view: &View<'_>, event: &Event, what: &str) -> Option<(String, Option<S
             ));
         }
         Event::ReleaseRejected { role, .. } => {
-            format!("Rejected: {what}, by you as {}. It does not start.", role.title())
+            format!("Rejected: {what}, by you as {}.", role.title())
         }
-        Event::SignOffWithdrawn { role, .. } => format!(
-            "Withdrawn: your sign-off of {what} as {}. It does not start without a new one.",
-            role.title()
-        ),
-        Event::ReleaseCancelled { .. } => format!("Cancelled: {what}. It will not happen."),
+        Event::SignOffWithdrawn { role, .. } => format!("Withdrawn: your sign-off of {what} as {}.", role.title()),
+        Event::ReleaseCancelled { .. } => format!("Cancelled: {what}."),
         Event::DeploymentRequested { attempt, .. } => format!("Deploying: {what}, attempt {attempt}."),
         Event::StopRequested { attempt, .. } => format!("Stopping: {what}, attempt {attempt}."),
         Event::SettlementProposed { attempt, choice, .. } => format!(
@@ -68,15 +67,21 @@ fn first(view: &View<'_>, event: &Event, what: &str) -> Option<(String, Option<S
     Some((said, None))
 }
 
-fn signed(what: &str, sign_off: &SignOff) -> String {
+fn signed(before: Option<&Release>, what: &str, sign_off: &SignOff) -> String {
     let deputy = if sign_off.as_deputy { ", standing in" } else { "" };
     let against = if sign_off.confirms_rejection {
         ", confirmed against the tech lead's rejection"
     } else {
         ""
     };
+    let lifts = before.is_some_and(|release| release.rejections.contains_key(&sign_off.role));
+    let lifted = if lifts {
+        format!("Lifted: the no of the {}. ", sign_off.role.title())
+    } else {
+        String::new()
+    };
     format!(
-        "Signed: {} of {what}, by you as {}{deputy}{against}.",
+        "{lifted}Signed: {} of {what}, by you as {}{deputy}{against}.",
         signs(sign_off.role),
         sign_off.role.title()
     )

@@ -196,6 +196,32 @@ impl Browser {
         );
     }
 
+    /// The page once more, as after a press of F5.
+    pub async fn reload(&self) {
+        self.run("location.reload()", json!([])).await.unwrap();
+    }
+
+    pub async fn does_not_show(&self, selector: &str) {
+        let script = "return !document.querySelector(arguments[0]).checkVisibility()";
+        let hidden = self.run(script, json!([selector])).await;
+        assert_eq!(hidden, Ok(Value::Bool(true)), "{selector} is there");
+    }
+
+    /// Whether the newest message of a log can be seen, which has more than fits.
+    pub async fn is_at_the_end(&self, selector: &str) {
+        let script = "const log = document.querySelector(arguments[0]); \
+                      return [log.scrollHeight > log.clientHeight, log.scrollHeight - log.scrollTop - log.clientHeight < 4]";
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            let seen = self.run(script, json!([selector])).await;
+            if seen == Ok(json!([true, true])) {
+                return;
+            }
+            assert!(Instant::now() < until, "{selector} is not at its end: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// A picture of the page, if `COUNTERSIGN_PICTURES` names a folder for them.
     pub async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("COUNTERSIGN_PICTURES") else {

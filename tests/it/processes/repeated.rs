@@ -35,7 +35,7 @@ kinds! { JOBS, job_name(Job):
     BreachNotice MailNotice Page LookAgain CloseRefusals
 }
 
-kinds! { MESSAGES, message_name(MessageId): Card Question Story Notice Outcome Breach }
+kinds! { MESSAGES, message_name(MessageId): Card Question Story Rejection Notice Outcome Breach }
 
 #[test]
 fn finished_jobs_run_again_and_twice_at_once_on_sqlite() {
@@ -64,6 +64,8 @@ async fn planned(bot: &TestBot) {
     bot.types(DEV, "deploy REL-789").await;
     bot.types(DEV, "deploy REL-789").await;
     bot.clicks_in_dm(PRIYA, "approve").await;
+    bot.types(QUINN, "reject REL-789 \"the login test is red\"").await;
+    bot.becomes("REL-789", "rejected").await;
     bot.types(QUINN, "approve REL-789").await;
     bot.becomes("REL-789", "approved").await;
     bot.types(DEV, "deploy REL-789").await;

@@ -82,6 +82,11 @@ pub async fn nobody_signs_their_own_release_and_guests_may_nothing(engine: Engin
         let refused = bot.types(GUS, text).await;
         assert!(refused.contains("guest"), "gus, {text}: {refused}");
     }
+    let refused = bot.types(GUS, "approve REL-789").await;
+    assert!(
+        refused.contains("You can't sign") && refused.contains("product owner, QA lead"),
+        "{refused}"
+    );
     let refused = bot.types(MIA, "approve REL-789").await;
     assert!(
         refused.contains("signoff") || refused.contains("roles.commands"),

@@ -477,13 +477,16 @@ fn the_audit_quotes_reasons_and_says_which_entry_the_hash_is_of() {
     };
     let actor = domain::command::Actor::Person(person("quinn"));
     let line = lists::AuditLine {
-        position: 41,
+        number: 12,
+        lifts: false,
+        repeats: 0,
         at_ms: NOW,
         actor: &actor,
         event: &event,
         reason: Some("refunds are <untested>"),
     };
     let head = lists::Head {
+        number: 12,
         position: 42,
         hash: "0123456789abcdef",
     };
@@ -493,7 +496,8 @@ fn the_audit_quotes_reasons_and_says_which_entry_the_hash_is_of() {
         &audit,
         &[
             "“refunds are &lt;untested&gt;”",
-            "The hash of entry 42 begins with 0123456789ab.",
+            "12 · ",
+            "entry 12 is at position 42; its hash begins with 0123456789ab.",
         ],
     );
 }

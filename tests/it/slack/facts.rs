@@ -93,7 +93,7 @@ fn a_card_says_what_is_waited_for_and_what_happens_if_nobody_does() {
 #[test]
 fn a_card_follows_the_deployment_to_its_end() {
     let queued = Sample::planned("x", 1, 1).approved().queued();
-    assert_eq!(buttons(&cards::card(&queued.view())), ["Stop", "Withdraw…"]);
+    assert_eq!(buttons(&cards::card(&queued.view())), ["Stop", "Reject…", "Withdraw…"]);
     let running = queued.started();
     holds(
         &cards::card(&running.view()),
@@ -405,7 +405,7 @@ fn why_is_read_on_a_phone() {
 fn an_answer_says_what_was_done_and_what_is_next() {
     let sample = Sample::hotfix("x", 1, 1).asked().signed(Role::Cto, "cleo");
     let (signed, _) = sample.told.last().unwrap().clone();
-    let reply = replies::done(&sample.view(), &[signed]);
+    let reply = replies::done(None, &sample.view(), &[signed]);
     assert!(
         reply.text.starts_with(
             "Signed: the hotfix of HOTFIX-3 (payments v1.4.1), by you as CTO. Waiting for <@U0THEO> or <@U0TINA>"
@@ -423,7 +423,11 @@ fn an_answer_says_what_was_done_and_what_is_next() {
         .rev()
         .map(|(event, _)| event.clone())
         .collect();
-    assert!(replies::done(&start.view(), &events).text.contains("the script starts"));
+    assert!(
+        replies::done(None, &start.view(), &events)
+            .text
+            .contains("the script starts")
+    );
 }
 
 #[test]
@@ -432,7 +436,7 @@ fn the_story_quotes_the_end_of_the_output_and_no_more() {
     sample.odd = format!("{}```<!channel>", "noise\n".repeat(2_000));
     let sample = sample.ended(AttemptResult::Failed(1));
     let (event, at_ms) = sample.told.last().unwrap();
-    let told = story::story(&sample.view(), event, &Actor::Countersign, *at_ms);
+    let told = story::story(&sample.view(), event, &Actor::Countersign, *at_ms, false);
     let text = all(&told);
     assert!(
         text.contains("last line\n```") && text.contains("more characters above)") && !text.contains("step 1 of 5"),

@@ -2,7 +2,7 @@
 
 use super::given::*;
 use crate::support::database::Database;
-use countersign::store::{Commit, Fate, JobFilter, NewJob, Outcome};
+use countersign::store::{Commit, Fate, Hurry, JobFilter, NewJob, Outcome};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -293,6 +293,42 @@ pub async fn waiting_costs_no_attempt(db: Database) {
     assert_eq!(
         (last.dead[0].id.as_str(), last.dead[0].reason.as_str()),
         ("j-1", "not yet")
+    );
+}
+
+pub async fn a_hurried_job_is_due_sooner_once_and_never_later(db: Database) {
+    let store = db.open().await;
+    queue(&store, vec![job("j-1"), job("j-2")]).await;
+    let claimed = claim(&store, 2, NOW).await;
+    for (claimed, wait_ms) in claimed.iter().zip([60_000, 10]) {
+        store
+            .settle(&settles(claimed, again(NOW + wait_ms, false)))
+            .await
+            .unwrap();
+    }
+    let hurry = |attempt, due_ms| {
+        let of = |job: &str| Hurry {
+            job: job.to_owned(),
+            attempt,
+            due_ms,
+        };
+        vec![of("j-1"), of("j-2"), of("j-3")]
+    };
+    // Whoever has been tried since has a time of its own.
+    assert_eq!(store.hurry(&hurry(2, NOW + 100)).await.unwrap(), 0);
+    assert_eq!(store.hurry(&hurry(1, NOW + 100)).await.unwrap(), 1, "j-2 is due before");
+    assert_eq!(claim_ids(&store, 9, NOW + 99).await, ["j-2"]);
+    assert_eq!(store.hurry(&hurry(1, NOW + 50)).await.unwrap(), 1);
+    let early = claim(&store, 9, NOW + 50).await.remove(0);
+    assert_eq!(
+        (early.id.as_str(), early.attempt, early.forgiven),
+        ("j-1", 2, 2),
+        "what is brought forward costs no attempt"
+    );
+    assert_eq!(
+        store.hurry(&hurry(2, NOW)).await.unwrap(),
+        0,
+        "what runs is not hurried"
     );
 }
 

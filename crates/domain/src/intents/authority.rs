@@ -158,7 +158,8 @@ impl Ask {
             Self::SignPlanned => Some(&[Asking, Approved, Rejected]),
             // After the start too: an owed sign-off is given afterwards.
             Self::SignHotfix => Some(&[Asking, Approved, Rejected, Queued, Deploying, Interrupted, Released]),
-            Self::RejectPlanned | Self::RejectHotfix => Some(&[Asking, Approved, Queued]),
+            // Rejected too: one role's no takes no other role's word away.
+            Self::RejectPlanned | Self::RejectHotfix => Some(&[Asking, Approved, Queued, Rejected]),
             // Drafted too: an edit leaves sign-offs standing until its commit is known.
             Self::Withdraw => Some(BEFORE_START),
             Self::CancelPlanned | Self::CancelHotfix => Some(BEFORE_START),
@@ -263,9 +264,23 @@ pub fn permit_person(case: &Case, ask: Ask, person: &PersonId, now_ms: Millis) -
     let people = roles
         .iter()
         .flat_map(|role| case.people.holders_of(*role))
+        .filter(|person| !judges(ask) || case.release.as_ref().is_none_or(|r| r.own_part(person).is_none()))
         .cloned()
         .collect();
-    Err(Refusal::new(Rule::RolesCommands, Cause::NotInRole).for_roles(roles, people))
+    // Whose release it is may not judge it in any role: that is the reason that no other role would mend.
+    let own = case.release.as_ref().filter(|_| judges(ask));
+    let why = match own.and_then(|release| release.own_part(person)) {
+        Some(part) => Cause::OwnRelease(part),
+        None => Cause::NotInRole,
+    };
+    Err(Refusal::new(Rule::RolesCommands, why).for_roles(roles, people))
+}
+
+fn judges(ask: Ask) -> bool {
+    matches!(
+        ask,
+        Ask::SignPlanned | Ask::SignHotfix | Ask::RejectPlanned | Ask::RejectHotfix
+    )
 }
 
 fn fresh_facts<'c>(case: &'c Case, person: &PersonId, now_ms: Millis) -> Result<&'c PersonFacts, Refusal> {

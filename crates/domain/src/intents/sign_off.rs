@@ -136,6 +136,10 @@ pub(crate) fn reject(
         !release.rejections.contains_key(&role)
     })?;
     check_may_judge(draft, release, person, role)?;
+    // A no that stands needs no second one; one that the CTO has overruled may be said again.
+    if release.status == Status::Rejected && release.rejections.contains_key(&role) {
+        return Err(refuse(draft, release, role, Cause::AlreadySigned));
+    }
     let overrides_cto = role == Role::TechLead && release.sign_offs.contains_key(&Role::Cto);
     if overrides_cto {
         draft.record(Event::SignOffsVoided {

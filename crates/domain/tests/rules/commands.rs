@@ -260,7 +260,12 @@ fn records() -> Vec<Intent> {
 }
 
 fn is_shut(refusal: &Refusal) -> bool {
-    refusal.rule == Rule::RolesCommands && matches!(refusal.cause, Cause::NotInRole | Cause::Status(_))
+    // Whose own release it is hears that instead of the missing role; behind the door the rule is the sign-off's.
+    let shut = matches!(
+        refusal.cause,
+        Cause::NotInRole | Cause::Status(_) | Cause::OwnRelease(_)
+    );
+    refusal.rule == Rule::RolesCommands && shut
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What must follow from each event: the whole table, and nothing beside it.
 
 use crate::golden::samples;
-use crate::support::{Scenario, T0, key, name_of, person};
+use crate::support::{Scenario, T0, key, name_of, person, proposal};
 use domain::effects::{Due, effects};
 use domain::event::{Event, NoticeStep};
 use domain::ids::{HOUR_MS, MINUTE_MS, Millis};
@@ -86,13 +86,14 @@ fn each_event_has_exactly_these_jobs() {
             "StopRequested.v1" => vec!["stop_attempt"],
             "AttemptEnded.v1" | "AttemptInterrupted.v1" | "AttemptSettled.v1" => vec!["post_message outcome/REL-789/1"],
             "NoticeEscalated.v1" => vec!["page AtRisk"],
+            // Who asked for that hotfix.
+            "ReleaseRejected.v1" => vec!["post_message rejection/REL-789/9/p-rita"],
             "NoticeBreached.v1" => vec!["post_message breach/REL-789/1"],
             "SourceResolved.v1"
             | "SourceNotResolved.v1"
             | "SignOffRequested.v1"
             | "SignOffWithdrawn.v1"
             | "SignOffsVoided.v1"
-            | "ReleaseRejected.v1"
             | "ReleaseApproved.v1"
             | "ReleaseCancelled.v1"
             | "DebtIncurred.v1"
@@ -108,6 +109,52 @@ fn each_event_has_exactly_these_jobs() {
         };
         assert_eq!(jobs(&s, &event), expected, "{name}");
     }
+}
+
+#[test]
+fn a_no_is_told_to_who_asked_for_the_release_and_to_who_answers_for_it() {
+    let taken_over = Scenario::empty().and(|s| {
+        s.by("moe").plans(proposal());
+        s.by("rita").plans(proposal());
+    });
+    let told = jobs(&taken_over.resolved(), &sample("ReleaseRejected"));
+    assert_eq!(
+        told,
+        [
+            "post_message rejection/REL-789/9/p-moe",
+            "post_message rejection/REL-789/9/p-rita"
+        ]
+    );
+}
+
+#[test]
+fn a_result_that_invites_to_another_try_is_told_anew_when_there_is_none_and_when_there_was_one() {
+    let failed = || {
+        Scenario::deploying().and(|s| {
+            s.ends(AttemptResult::Failed(3));
+        })
+    };
+    let cancelled = failed().and(|s| {
+        s.by("rita").cancels();
+    });
+    let again = ["refresh_message outcome/REL-789/1"];
+    assert_eq!(jobs(&cancelled, &sample("ReleaseCancelled")), again);
+    // Another attempt that nothing ran of changes nothing.
+    let requested = failed().and(|s| {
+        s.by("dev").deploys();
+    });
+    assert_eq!(jobs(&requested, &sample("DeploymentRequested")), ["start_attempt"]);
+    let mut event = serde_json::to_value(sample("AttemptStarting")).unwrap();
+    event["data"]["attempt"] = serde_json::json!(2);
+    let starting: Event = serde_json::from_value(event).unwrap();
+    assert_eq!(
+        jobs(&requested, &starting),
+        ["watch_attempt", "refresh_message outcome/REL-789/1"]
+    );
+    let never_ran = Scenario::approved().and(|s| {
+        s.by("rita").cancels();
+    });
+    assert_eq!(jobs(&never_ran, &sample("ReleaseCancelled")), Vec::<String>::new());
 }
 
 #[test]
@@ -358,6 +405,11 @@ fn ids() -> Vec<MessageId> {
             release: release.clone(),
             version: u64::MAX,
         },
+        MessageId::Rejection {
+            release: release.clone(),
+            version: 7,
+            person: person("rita"),
+        },
         MessageId::Notice {
             release: release.clone(),
             attempt: 1,
@@ -382,6 +434,7 @@ fn message_ids_have_one_spelling_for_ever() {
             "card/REL-789",
             "question/REL-789/cto_deputy/p-vera/3",
             "story/REL-789/18446744073709551615",
+            "rejection/REL-789/7/p-rita",
             "notice/REL-789/1",
             "outcome/REL-789/2",
             "breach/REL-789/4294967295",
@@ -410,6 +463,8 @@ fn message_ids_have_one_spelling_for_ever() {
         "notice/REL-789/-1",
         "notice/REL-789/4294967296",
         "notice/REL-789/1/1",
+        "rejection/REL-789/7",
+        "rejection/REL-789/7/rita",
         "notice/REL-789/1 ",
         "story/REL-789/18446744073709551616",
         "question/REL-789/boss/p-vera/3",
@@ -425,7 +480,7 @@ fn message_ids_have_one_spelling_for_ever() {
 
 proptest! {
     #[test]
-    fn whatever_parses_as_a_message_id_is_spelled_like_that(text in "(card|question|story|notice|outcome|breach)/REL-[0-9]{1,3}(/[a-z0-9+_-]{1,4}){0,3}") {
+    fn whatever_parses_as_a_message_id_is_spelled_like_that(text in "(card|question|story|rejection|notice|outcome|breach)/REL-[0-9]{1,3}(/[a-z0-9+_-]{1,4}){0,3}") {
         if let Ok(id) = MessageId::try_from(text.clone()) {
             prop_assert_eq!(id.to_string(), text);
         }

@@ -150,6 +150,15 @@ function showMessages() {
   if (atEnd) log.scrollTop = inMailbox() ? log.lastElementChild.offsetTop - log.offsetTop : log.scrollHeight;
 }
 
+/** Keeps a log at its end while nobody has scrolled away from it, also when the room around it changes. */
+function keepAtEnd(log) {
+  let atEnd = true;
+  log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80; });
+  new ResizeObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight; }).observe(log);
+}
+keepAtEnd(byId("log"));
+keepAtEnd(byId("thread-log"));
+
 const byTs = (a, b) => (a.ts < b.ts ? -1 : 1);
 
 function messageRow(message, inChannel) {
@@ -228,7 +237,9 @@ function showControls() {
   byId("help-open").hidden = state.steps.length === 0;
   if (state.steps.length && !byId("help-steps").childElementCount) {
     byId("help-steps").append(...state.steps.map((step) => h("li", {}, mrkdwn(step, world()))));
-    byId("help").hidden = localStorage.getItem("help") === "hidden";
+    // Where it would stand over the messages, it waits to be asked for.
+    const known = localStorage.getItem("help");
+    byId("help").hidden = known === null ? matchMedia("(max-width: 700px)").matches : known === "hidden";
   }
   tick();
 }
