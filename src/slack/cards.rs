@@ -176,7 +176,7 @@ pub(crate) fn skipped(view: &View<'_>) -> String {
 pub(crate) fn skipped_until(owed_by: &str, due: &str) -> String {
     let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading:* {our_reading}.\n*Owed afterwards*, by {owed_by} until {due}: the first and the last of these."
+        "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading:* {our_reading}.\n*Owed afterwards*, by {owed_by} until {due}: staging, and what is skipped by our reading."
     )
 }
 

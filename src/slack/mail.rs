@@ -79,7 +79,7 @@ fn holders(view: &View<'_>, role: Role) -> String {
 fn skipped(view: &View<'_>) -> String {
     let [procedure, same_day, our_reading] = skipped_words();
     format!(
-        "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nSkipped by our reading: {our_reading}.\nOwed afterwards, by a {}{} until {}: the first and the last of these.",
+        "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nSkipped by our reading: {our_reading}.\nOwed afterwards, by a {}{} until {}: staging, and what is skipped by our reading.",
         Role::TechLead.title(),
         holders(view, Role::TechLead),
         full_clock(skipped_due(view).0, &view.release.time_zone)
