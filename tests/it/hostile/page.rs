@@ -1,4 +1,4 @@
-//! The pages docs/security.md and ARCHITECTURE.md: the tests that they name exist, so that they can't rot.
+//! The pages docs/security.md, docs/guarantees.md and ARCHITECTURE.md: the tests that they name exist, so that they can't rot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,19 @@ fn every_invariant_names_a_test_that_exists() {
         assert!(!tests.is_empty(), "invariant {number} names no test");
         tests.into_iter().for_each(assert_exists);
     }
+}
+
+#[test]
+fn every_guarantee_names_proofs_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
+    for number in 1..=10 {
+        let start = format!("| {number} | **");
+        let row = page.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("promise {number} is missing"));
+        assert!(code_words(row).any(is_test), "promise {number} names no proof");
+    }
+    code_words(&page).filter(|word| is_test(word)).for_each(assert_exists);
 }
 
 /// A function that is a scenario is no test until the list of its module names it.
