@@ -44,6 +44,8 @@ pub struct World {
     pub database: Database,
     /// Whether waiting may move the clock.
     pub nudges: AtomicBool,
+    /// What prepares a process and then becomes the program, such as a shell that sets limits; nothing if empty.
+    pub launcher: Vec<String>,
     /// What is set for processes besides what all of them need.
     environment: Vec<(String, String)>,
     store: OnceCell<Store>,
@@ -69,6 +71,15 @@ impl World {
         change: impl FnOnce(String) -> String,
         environment: Vec<(String, String)>,
     ) -> Self {
+        Self::over(Database::new(engine).await, change, environment).await
+    }
+
+    /// Over this database.
+    pub async fn over(
+        database: Database,
+        change: impl FnOnce(String) -> String,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         countersign::tls::install();
         let folder = tempfile::tempdir().unwrap();
         let text = change(sample(folder.path()));
@@ -83,8 +94,9 @@ impl World {
         Self {
             slack,
             folder,
-            database: Database::new(engine).await,
+            database,
             nudges: AtomicBool::new(true),
+            launcher: Vec::new(),
             environment,
             store: OnceCell::new(),
         }
@@ -109,8 +121,12 @@ impl World {
         .collect()
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    /// The program with what it is told by its environment.
+    pub fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_countersign").to_owned();
+        let mut words = self.launcher.iter().chain([&program]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -455,9 +471,12 @@ impl Replica {
         said[said.len().saturating_sub(lines)..].join("\n")
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// kill -9, and gone when this returns.
