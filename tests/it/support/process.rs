@@ -194,11 +194,10 @@ impl World {
 
     /// Runs another verb to its end; its exit code and what it said.
     pub async fn verb(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = self.command();
-        command.args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
+        let mut command = tokio::process::Command::from(self.command());
+        command.args(arguments).kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+        let output = ended.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), said)
     }
