@@ -57,6 +57,7 @@ pub struct Told {
     pub stream: String,
     pub version: u64,
     pub name: String,
+    pub logged_ms: i64,
     pub data: Value,
 }
 
@@ -421,6 +422,7 @@ fn told(sealed: &domain::log_entry::Sealed) -> Told {
         stream: entry.stream,
         version: entry.version,
         name: entry.event["name"].as_str().unwrap_or_default().to_owned(),
+        logged_ms: sealed.logged_ms,
         data: entry.event["data"].clone(),
     }
 }
