@@ -19,14 +19,21 @@ pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// The process can do its work: the database answers, the clock agrees with it.
+/// The process can do its work: the database answers and may keep decisions, the clock agrees with it.
 pub(super) async fn readyz(State(surface): State<Arc<Surface>>) -> Response {
     let store = &surface.inbound.handler.store;
-    let looked = timeout(LOOK_WITHIN, async { (store.head().await, store.clock_skew_ms().await) }).await;
+    let looking = async {
+        let (head, skew) = (store.head().await, store.clock_skew_ms().await);
+        (head, skew, store.unsafe_because().await)
+    };
+    let looked = timeout(LOOK_WITHIN, looking).await;
     let mut problems = Vec::new();
     match looked {
         Err(_) => problems.push("the database did not answer within 2 s".to_owned()),
-        Ok((head, skew)) => {
+        Ok((head, skew, unfit)) => {
+            if let Ok(Some(problem)) = unfit {
+                problems.push(format!("no decision is recorded: {problem}"));
+            }
             if let Err(error) = head {
                 problems.push(format!("the database can't be read: {error}"));
             }

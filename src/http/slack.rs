@@ -6,6 +6,7 @@ use crate::people::SlackUser;
 use crate::slack::payload::{Elsewhere, Interaction, InteractionKind, PayloadError, SlashCommand, Workspace};
 use crate::slack::texts::refusal::outsider;
 use crate::slack::verify::verify;
+use crate::store::within;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -83,7 +84,8 @@ impl Surface {
         }
         let inbound = Arc::clone(&self.inbound);
         // In a task of its own: Slack hanging up must not cut a decision in half.
-        let replied = tokio::spawn(async move { inbound.command(&asked, &command).await }).await;
+        let answering = within(asked.deadline, async move { inbound.command(&asked, &command).await });
+        let replied = tokio::spawn(answering).await;
         finished(replied)
     }
 
@@ -109,15 +111,14 @@ impl Surface {
             inbound.turn_away(&asked);
             return Ok(reply(Reply::Empty));
         }
-        let replied = tokio::spawn(async move {
+        let answering = within(asked.deadline, async move {
             match &interaction.kind {
                 InteractionKind::Click(click) => inbound.click(&asked, click).await,
                 InteractionKind::Submission(view) => inbound.submitted(&asked, view).await,
                 InteractionKind::Closed(_) | InteractionKind::Ignored(_) => Reply::Empty,
             }
-        })
-        .await;
-        finished(replied)
+        });
+        finished(tokio::spawn(answering).await)
     }
 
     fn event(&self, headers: &HeaderMap, body: &Bytes) -> Answered {

@@ -13,12 +13,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a statement outside the group commit may take.
 const CALL_WITHIN: Duration = Duration::from_millis(2_500);
 /// Connections in the pool may all be stale after the database was restarted.
 const TRIES_MAX: u32 = 10;
+
+tokio::task_local! {
+    /// Until when whoever asked in this task must be answered.
+    static ANSWER_BY: Instant;
+}
+
+/// Runs `work`, whose statements outside the group commit wait no longer than `deadline`, all of them together.
+pub async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> T {
+    ANSWER_BY.scope(deadline, work).await
+}
+
+/// Until when a statement that begins now may take.
+fn call_until() -> Instant {
+    let longest = Instant::now() + CALL_WITHIN;
+    ANSWER_BY.try_with(|by| longest.min(*by)).unwrap_or(longest)
+}
 
 /// UTC milliseconds, whoever tells them.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -208,6 +224,17 @@ impl Store {
         }
     }
 
+    /// Why the server must not keep decisions: it could lose them, or it is a standby. Nothing if it may; nothing on SQLite.
+    pub async fn unsafe_because(&self) -> Result<Option<&'static str>, StoreError> {
+        let Pool::Postgres(pool) = &self.0.pool else {
+            return Ok(None);
+        };
+        match timeout(CALL_WITHIN, postgres::unsafe_because(pool)).await {
+            Ok(problem) => Ok(problem.map_err(Failure::from)?),
+            Err(_) => Err(late().into()),
+        }
+    }
+
     /// Writes `commit` in one transaction or not at all, and answers when it is durable. A caller that
     /// leaves does not undo it. After `deadline` it is not begun any more.
     pub async fn commit(&self, commit: Commit, deadline: Instant) -> Result<Outcome, StoreError> {
@@ -252,17 +279,16 @@ impl Store {
                 params,
                 answer,
             }))?;
-            return match timeout(CALL_WITHIN, rows).await {
+            return match timeout_at(call_until(), rows).await {
                 Ok(Ok(rows)) => rows,
                 _ => Err(unknown()),
             };
         };
-        let begun = Instant::now();
+        let (begun, until) = (Instant::now(), call_until());
         for tries in 1.. {
-            let failure = match timeout(CALL_WITHIN, fresh(pool)).await {
+            let failure = match timeout_at(until, fresh(pool)).await {
                 Ok(Ok(mut connection)) => {
-                    let left = CALL_WITHIN.saturating_sub(begun.elapsed());
-                    match timeout(left, change_postgres(&mut connection, sql, &params)).await {
+                    match timeout_at(until, change_postgres(&mut connection, sql, &params)).await {
                         Ok(Ok(rows)) => return Ok(rows),
                         Ok(Err(failure)) if failure.kind == Kind::Retry => failure,
                         Ok(Err(failure)) => return Err(failure),
@@ -281,7 +307,7 @@ impl Store {
 }
 
 async fn read_from(pool: &Pool, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyRow>, Failure> {
-    let begun = Instant::now();
+    let (begun, until) = (Instant::now(), call_until());
     for tries in 1.. {
         let reading = async {
             match pool {
@@ -295,7 +321,7 @@ async fn read_from(pool: &Pool, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyR
                 }
             }
         };
-        match timeout(CALL_WITHIN.saturating_sub(begun.elapsed()), reading).await {
+        match timeout_at(until, reading).await {
             Ok(Err(failure)) if may_try_again(&failure, tries, begun) => {}
             Ok(result) => return result,
             Err(_) => break,

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +76,16 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+impl OpenError {
+    /// Says which file it is about, where the database did not.
+    pub(super) fn about(self, file: &Path) -> Self {
+        match self {
+            Self::Database(why) => Self::Database(why.context(file.display().to_string())),
+            other => other,
+        }
+    }
+}
 
 impl From<sqlx::Error> for OpenError {
     fn from(error: sqlx::Error) -> Self {

@@ -4,7 +4,7 @@
 use super::OpenError;
 use domain::log_entry::Head;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{PgConnection, SqlSafeStr as _, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection, SqlitePool};
 
 /// Number, name, SQLite's text, PostgreSQL's text.
 const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
@@ -59,6 +59,26 @@ fn judge(newest: Option<i64>, floor: Option<i64>) -> Result<(), OpenError> {
     }
 }
 
+/// Both at once or neither: a log that has an id and no head looks migrated, and can't be written.
+macro_rules! first_rows {
+    ($connection:expr, $now_ms:expr) => {
+        let mut transaction = $connection.begin().await?;
+        sqlx::query(FIRST_META)
+            .bind(new_log_id())
+            .bind($now_ms)
+            .execute(&mut *transaction)
+            .await?;
+        let log: String = sqlx::query_scalar("SELECT log FROM meta")
+            .fetch_one(&mut *transaction)
+            .await?;
+        sqlx::query(FIRST_HEAD)
+            .bind(Head::genesis(&log).hash.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    };
+}
+
 /// Brings a SQLite file up to date. The caller holds the file's lock.
 pub(super) async fn sqlite(connection: &mut SqliteConnection, now_ms: i64) -> Result<(), OpenError> {
     let existing: Result<(Option<i64>, Option<i64>), _> = sqlx::query_as(SCHEMA).fetch_one(&mut *connection).await;
@@ -68,18 +88,7 @@ pub(super) async fn sqlite(connection: &mut SqliteConnection, now_ms: i64) -> Re
         return Err(newer);
     }
     run(&migrator(|migration| migration.2), &mut *connection).await?;
-    sqlx::query(FIRST_META)
-        .bind(new_log_id())
-        .bind(now_ms)
-        .execute(&mut *connection)
-        .await?;
-    let log: String = sqlx::query_scalar("SELECT log FROM meta")
-        .fetch_one(&mut *connection)
-        .await?;
-    sqlx::query(FIRST_HEAD)
-        .bind(Head::genesis(&log).hash.as_str())
-        .execute(&mut *connection)
-        .await?;
+    first_rows!(connection, now_ms);
     Ok(())
 }
 
@@ -98,18 +107,7 @@ pub(super) async fn postgres(connection: &mut PgConnection, now_ms: i64) -> Resu
         return Err(newer);
     }
     run(&migrator(|migration| migration.3), &mut *connection).await?;
-    sqlx::query(FIRST_META)
-        .bind(new_log_id())
-        .bind(now_ms)
-        .execute(&mut *connection)
-        .await?;
-    let log: String = sqlx::query_scalar("SELECT log FROM meta")
-        .fetch_one(&mut *connection)
-        .await?;
-    sqlx::query(FIRST_HEAD)
-        .bind(Head::genesis(&log).hash.as_str())
-        .execute(&mut *connection)
-        .await?;
+    first_rows!(connection, now_ms);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ mod sql;
 mod sqlite;
 mod wakes;
 
-pub use engine::{Clock, Options, Store};
+pub use engine::{Clock, Options, Store, within};
 pub use error::OpenError;
 pub use messages::PostAttempt;
 pub use people::Beat;

@@ -47,6 +47,19 @@ async fn connect(options: &PgConnectOptions, within: Duration) -> Result<PgConne
     }
 }
 
+/// Behind the same address may be another server by now, or the same with other settings.
+async fn connect_again(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
+    let connecting = async {
+        let mut connection = connect(options, CONNECT_WITHIN).await?;
+        match unsafe_because(&mut connection).await? {
+            Some(problem) => Err(Failure::unavailable(problem)),
+            None => Ok(connection),
+        }
+    };
+    let late = |_| Failure::unavailable("PostgreSQL did not answer in time");
+    timeout(CONNECT_WITHIN, connecting).await.map_err(late)?
+}
+
 /// Opens a migrated database.
 pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), OpenError> {
     let options = options(url)?;
@@ -75,23 +88,36 @@ pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), Op
 
 /// Refuses servers that acknowledge what they can lose, or can't write at all.
 async fn check_durability(connection: &mut PgConnection) -> Result<(), OpenError> {
+    match unsafe_because(connection).await? {
+        Some(problem) => Err(OpenError::Unsafe(problem.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Why decisions must not be kept on this server; nothing if they may.
+pub(super) async fn unsafe_because<'e>(
+    executor: impl sqlx::PgExecutor<'e>,
+) -> Result<Option<&'static str>, sqlx::Error> {
     let (fsync, synchronous, standby): (String, String, bool) =
         sqlx::query_as("SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()")
-            .fetch_one(connection)
+            .fetch_one(executor)
             .await?;
-    let problem = match (fsync.as_str(), synchronous.as_str(), standby) {
-        ("off", ..) => "PostgreSQL runs with fsync = off",
-        (_, "off", _) => "PostgreSQL runs with synchronous_commit = off",
-        (.., true) => "this PostgreSQL server is a standby; use the primary",
-        _ => return Ok(()),
-    };
-    Err(OpenError::Unsafe(problem.to_owned()))
+    Ok(match (fsync.as_str(), synchronous.as_str(), standby) {
+        ("off", ..) => Some("PostgreSQL runs with fsync = off"),
+        (_, "off", _) => Some("PostgreSQL runs with synchronous_commit = off"),
+        (.., true) => Some("this PostgreSQL server is a standby; use the primary"),
+        _ => None,
+    })
 }
 
 /// Brings the database up to date, on a connection of its own without time limits.
 pub(super) async fn migrate(url: &str, now_ms: i64) -> Result<(), OpenError> {
     let mut connection = options(url)?.connect().await?;
     check_durability(&mut connection).await?;
+    // Whoever comes second waits for the first one's rows and sees them.
+    connection
+        .execute("SET default_transaction_isolation = 'read committed'")
+        .await?;
     let result = migrate::postgres(&mut connection, now_ms).await;
     let _ = connection.close().await;
     result
@@ -123,7 +149,7 @@ impl Writer {
     pub(super) async fn write(&mut self, commits: &[&Commit], now_ms: i64) -> Result<Written, Failure> {
         let (mut connection, reused) = match self.connection.take() {
             Some(connection) => (connection, true),
-            None => (connect(&self.options, CONNECT_WITHIN).await?, false),
+            None => (connect_again(&self.options).await?, false),
         };
         let mut progress = Progress::Nothing;
         let result = match self.check_clock(&mut connection).await {

@@ -91,6 +91,10 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 /// Opens the file for this process alone and brings its tables up to date.
 pub(super) async fn open(path: &Path, now_ms: i64) -> Result<(SqlitePool, Writer), OpenError> {
     let lock = lock(path)?;
+    open_locked(path, lock, now_ms).await.map_err(|error| error.about(path))
+}
+
+async fn open_locked(path: &Path, lock: File, now_ms: i64) -> Result<(SqlitePool, Writer), OpenError> {
     let mut connection = writer_options(path).connect().await?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&mut connection)

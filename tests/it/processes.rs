@@ -4,9 +4,11 @@
 mod audited;
 mod cut_off;
 mod dead;
+mod faults;
 mod killed;
 mod ladder;
 mod mailed;
+mod migrations;
 mod paused;
 mod races;
 mod readiness;

@@ -1,6 +1,8 @@
 //! kill -9 at any moment of both scenarios, and an immediate restart, over and over: nothing acknowledged is lost, nothing
 //! starts twice, what runs is followed to its end, and the cards are true in the end. `COUNTERSIGN_KILLS` says how often,
-//! `COUNTERSIGN_SEED` repeats a run's random choices.
+//! `COUNTERSIGN_SEED` repeats a run's random choices. From 100 kills on every durable step is hit at least three times.
+
+mod steps;
 
 use super::{
     being_posted, card_is_true, hotfix, no_acknowledged_sign_off_is_lost, number, older_copies, planned_release,
@@ -8,17 +10,23 @@ use super::{
 };
 use crate::support::bot::run;
 use crate::support::database::Engine;
-use crate::support::process::{Replica, Told, World};
+use crate::support::process::{Replica, World};
 use crate::support::smtp::{self, Mood, TEAMS};
+use playground::Message;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use steps::{HITS_WANTED, Step, Stood, hits, last_of, steps_of, table};
 
 const KILLS: usize = 12;
+/// As many kills as it takes to aim at every step.
+const KILLS_FOR_EVERY_STEP: usize = 100;
+/// In such a run every so manieth kill falls at random all the same.
+const RANDOM_EVERY: usize = 5;
+const AIM_FOR: Duration = Duration::from_secs(8);
 /// Longer than a worker's lease: what the killed process held is free when the next one looks.
 const LEASE_OVER_MS: u64 = 31_000;
 /// Kills are aimed at these in turn, so that every run falls into the short steps too.
@@ -33,9 +41,9 @@ const AIMS: [Option<&str>; 8] = [
     Some("AttemptEnded.v1"),
 ];
 
-/// One kill: what stood in the log of each release under way, and which messages were being posted.
+/// One kill: where each release under way stood, and which messages were being posted.
 struct Kill {
-    under_way: Vec<(String, u64, String)>,
+    under_way: Vec<Stood>,
     posting: Vec<String>,
 }
 
@@ -44,7 +52,9 @@ struct Ordeal {
     kills_wanted: usize,
     kills: Mutex<Vec<Kill>>,
     keys: Mutex<Vec<(String, &'static str)>>,
-    under_way: Mutex<BTreeSet<String>>,
+    under_way: Mutex<BTreeMap<String, &'static str>>,
+    /// What is to be hit three times; nothing in a short run.
+    steps: Vec<Step>,
     over: AtomicBool,
     restart_slowest_ms: AtomicUsize,
 }
@@ -74,16 +84,20 @@ async fn ordeal(engine: Engine) {
     .await;
     world.write("payments/slow", "1");
     world.write("ledger/slow", "2");
-    let ordeal = Ordeal {
+    let mut ordeal = Ordeal {
         world,
         kills_wanted,
         kills: Mutex::default(),
         keys: Mutex::default(),
         under_way: Mutex::default(),
+        steps: Vec::new(),
         over: AtomicBool::new(false),
         restart_slowest_ms: AtomicUsize::new(0),
     };
     let bot = ordeal.serve().await;
+    if kills_wanted >= KILLS_FOR_EVERY_STEP {
+        ordeal.steps = ordeal.undisturbed().await;
+    }
     let (bot, (), ()) = tokio::join!(
         ordeal.kill_and_restart(bot, StdRng::seed_from_u64(seed)),
         ordeal.planned(),
@@ -100,11 +114,28 @@ impl Ordeal {
         bot
     }
 
+    /// The steps of both scenarios when nobody is killed.
+    async fn undisturbed(&self) -> Vec<Step> {
+        let both = [("REL-999", "payments"), ("FIX-999", "ledger")];
+        for (key, service) in both {
+            self.begin(key, service);
+        }
+        tokio::join!(planned_release(&self.world, both[0].0), hotfix(&self.world, both[1].0));
+        self.world.settles().await;
+        let mut steps = Vec::new();
+        for (key, service) in both {
+            self.end(key);
+            steps.extend(steps_of(service, &self.world.told(key).await));
+        }
+        steps
+    }
+
     async fn planned(&self) {
         for n in 1_000.. {
             let key = format!("REL-{n}");
             self.begin(&key, "payments");
             planned_release(&self.world, &key).await;
+            self.shows_its_end(&key).await;
             if self.end(&key) {
                 return;
             }
@@ -121,6 +152,7 @@ impl Ordeal {
             };
             self.begin(&key, "ledger");
             hotfix(&self.world, &key).await;
+            self.shows_its_end(&key).await;
             if self.end(&key) {
                 return;
             }
@@ -129,7 +161,21 @@ impl Ordeal {
 
     fn begin(&self, key: &str, service: &'static str) {
         self.keys.lock().unwrap().push((key.to_owned(), service));
-        self.under_way.lock().unwrap().insert(key.to_owned());
+        self.under_way.lock().unwrap().insert(key.to_owned(), service);
+    }
+
+    /// What follows the last entry is under way until the card says it.
+    async fn shows_its_end(&self, key: &str) {
+        let card = format!("card/{key}");
+        self.world
+            .wait(&format!("the card of {key} to say that it is released"), async || {
+                // An older copy, left by a kill, never says it.
+                let posted = self.world.posted();
+                let says_so = |message: &Message| message.visible_text().contains("RELEASED");
+                let mut cards = posted.iter().filter(|(id, _)| *id == card);
+                cards.any(|(_, message)| says_so(message)).then_some(())
+            })
+            .await;
     }
 
     fn end(&self, key: &str) -> bool {
@@ -138,13 +184,14 @@ impl Ordeal {
     }
 
     async fn kill_and_restart(&self, mut bot: Replica, mut random: StdRng) -> Replica {
-        for aim in AIMS.into_iter().cycle().take(self.kills_wanted) {
-            match aim {
-                None => tokio::time::sleep(Duration::from_millis(random.random_range(0..700))).await,
-                Some(event) => {
+        for (kill, aim) in AIMS.into_iter().cycle().take(self.kills_wanted).enumerate() {
+            match (self.missing(kill).await, aim) {
+                (Some(step), _) => self.enters(&step, &mut random).await,
+                (None, Some(event)) => {
                     self.event(event).await;
                     tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
                 }
+                (None, None) => tokio::time::sleep(Duration::from_millis(random.random_range(0..700))).await,
             }
             bot.kill();
             no_acknowledged_sign_off_is_lost(&self.world).await;
@@ -159,6 +206,58 @@ impl Ordeal {
         }
         self.over.store(true, Ordering::SeqCst);
         bot
+    }
+
+    /// The step that was hit least, if some are not hit often enough and this kill is one that aims.
+    async fn missing(&self, kill: usize) -> Option<Step> {
+        if self.steps.is_empty() || kill.is_multiple_of(RANDOM_EVERY) {
+            return None;
+        }
+        let hits = self.hits().await;
+        let count = |step: &Step| hits.get(step).copied().unwrap_or_default();
+        let least = self.steps.iter().min_by_key(|step| count(step))?;
+        (count(least) < HITS_WANTED).then(|| least.clone())
+    }
+
+    async fn hits(&self) -> BTreeMap<Step, usize> {
+        let log = self.world.log(1).await;
+        let kills = self.kills.lock().unwrap();
+        hits(kills.iter().flat_map(|kill| &kill.under_way), &log)
+    }
+
+    /// Waits until some release stands where this step begins, for a while; its last entry is durable then, and the next one
+    /// is not.
+    async fn enters(&self, step: &Step, random: &mut StdRng) {
+        let until = Instant::now() + AIM_FOR;
+        // Whoever stands there already may have stood there for long.
+        let mut seen = self.standing_at(step).await;
+        let has_entered = loop {
+            let standing = self.standing_at(step).await;
+            if standing.difference(&seen).next().is_some() {
+                break true;
+            }
+            seen = standing;
+            if Instant::now() > until {
+                break false;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        // Before its first entry a release waits for people, and a form to be opened.
+        if has_entered && step.last == last_of(&[]) {
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
+        }
+    }
+
+    /// Releases whose log ends where this step begins.
+    async fn standing_at(&self, step: &Step) -> BTreeSet<String> {
+        let under_way = self.under_way.lock().unwrap().clone();
+        let mut standing = BTreeSet::new();
+        for (key, _) in under_way.into_iter().filter(|(_, service)| *service == step.service) {
+            if last_of(&self.world.told(&key).await) == step.last {
+                standing.insert(key);
+            }
+        }
+        standing
     }
 
     /// Waits for such an event to be logged, for a while.
@@ -180,16 +279,14 @@ impl Ordeal {
 
     /// What the kill fell into, read while nothing runs.
     async fn note(&self) {
-        let keys: Vec<String> = self.under_way.lock().unwrap().iter().cloned().collect();
+        let under_way = self.under_way.lock().unwrap().clone();
         let mut kill = Kill {
             under_way: Vec::new(),
             posting: Vec::new(),
         };
-        for key in keys {
+        for (key, service) in under_way {
             let told = self.world.told(&key).await;
-            let last = told.last().map_or("nothing yet", |told| told.name.as_str());
-            kill.under_way
-                .push((key.clone(), told.last().map_or(0, |told| told.version), last.to_owned()));
+            kill.under_way.push(Stood::of(&key, service, &told));
         }
         let all = self.keys.lock().unwrap().clone();
         for (key, _) in all {
@@ -235,6 +332,14 @@ impl Ordeal {
             .flat_map(|kill| kill.posting.clone())
             .collect();
         let copies = older_copies(world, unknown);
+        let hits = self.hits().await;
+        let between = self
+            .kills
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|kill| kill.under_way.is_empty())
+            .count();
         println!(
             "{} kills over {} releases; slowest restart {} ms; {acknowledged} sign-offs acknowledged, none lost; {starts} \
              scripts started, none twice; {copies} older copies of messages, {stray} of them with buttons until they \
@@ -242,8 +347,12 @@ impl Ordeal {
             self.kills_wanted,
             keys.len(),
             self.restart_slowest_ms.load(Ordering::Relaxed),
-            self.table(&all)
+            table(&hits, between)
         );
+        for step in &self.steps {
+            let count = hits.get(step).copied().unwrap_or_default();
+            assert!(count >= HITS_WANTED, "{count} kills fell into {step:?}");
+        }
     }
 
     /// Every attempt that started ended, with one start of its script, which wrote its last line.
@@ -261,28 +370,5 @@ impl Ordeal {
         assert_eq!((starts, succeeded), (1, 1), "{key}: {told:#?}");
         assert_eq!(count("AttemptStarting.v1"), count("AttemptEnded.v1"), "{key}");
         starts
-    }
-
-    /// Between which durable steps the kills fell.
-    fn table(&self, all: &[Told]) -> String {
-        let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
-        let mut between = 0;
-        for kill in self.kills.lock().unwrap().iter() {
-            between += usize::from(kill.under_way.is_empty());
-            for (key, version, last) in &kill.under_way {
-                let stream = format!("release/{key}");
-                let next = all
-                    .iter()
-                    .find(|told| told.stream == stream && told.version == version + 1);
-                let next = next.map_or("(released: messages)", |told| told.name.as_str());
-                *counts.entry((last.clone(), next.to_owned())).or_default() += 1;
-            }
-        }
-        let mut table = String::from("kills  the release's last durable step -> the next one\n");
-        for ((last, next), count) in counts {
-            let _ = writeln!(table, "{count:5}  {last} -> {next}");
-        }
-        let _ = write!(table, "{between:5}  between releases");
-        table
     }
 }

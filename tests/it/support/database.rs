@@ -40,6 +40,15 @@ impl Database {
         }
     }
 
+    /// What is at this URL.
+    pub fn at(engine: Engine, url: String) -> Self {
+        Self {
+            engine,
+            url,
+            _folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub async fn open(&self) -> Store {
         Store::open(&self.url, Options::default()).await.unwrap()
     }

@@ -18,8 +18,9 @@ const MIGRATIONS: &str = include_str!("../../../migrations/postgres/0001_spine.s
 /// rest the command that stops it.
 const WATCHDOG: &str = r#"
 folder=$1; shift; idle=0
-while [ $idle -lt 2 ] && [ -d "$folder" ]; do
+while [ $idle -lt 2 ]; do
     sleep 10
+    [ -d "$folder" ] || exit 0
     if flock --nonblock --exclusive "$folder.used" true; then idle=$((idle + 1)); else idle=0; fi
 done
 exec 9>"$folder.lock"; flock 9
@@ -128,10 +129,8 @@ fn server() -> Server {
     if !is_running(&folder) {
         start(&folder);
     }
-    let socket = folder.join("socket");
-    let host = socket.to_str().unwrap().replace('/', "%2F");
     Server {
-        pattern: format!("postgres://postgres@localhost:5432/{{database}}?host={host}"),
+        pattern: Installed::in_folder(&folder).pattern(),
     }
 }
 
@@ -161,51 +160,184 @@ fn is_running(folder: &Path) -> bool {
 }
 
 fn start(folder: &Path) {
-    let bin = programs().unwrap_or_else(|| panic!("no initdb found: {REMEDY}"));
-    let program = |name: &str| bin.join(name).to_str().unwrap().to_owned();
-    let (data, socket) = (folder.join("data"), folder.join("socket"));
-    let (data, socket) = (data.to_str().unwrap(), socket.to_str().unwrap());
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(socket).unwrap();
-    let server = as_server_user();
-    if !server.is_empty() {
-        run(&[
-            "chown".into(),
-            "-R".into(),
-            "postgres".into(),
-            folder.to_str().unwrap().into(),
-        ]);
-    }
-    let with = |arguments: &[&str]| -> Vec<String> {
-        server
-            .iter()
-            .cloned()
-            .chain(arguments.iter().map(|a| (*a).to_owned()))
-            .collect()
-    };
-    let initdb = program("initdb");
-    let sync = ["--no-sync", "--locale=C", "--encoding=UTF8", "--auth=trust"];
-    run(&with(
-        &[&[initdb.as_str(), "-D", data, "-U", "postgres"], sync.as_slice()].concat(),
-    ));
+    let server = Installed::in_folder(folder);
+    server.init();
     // Durable as in production, reachable by nobody else.
-    let settings = format!(
-        "-c fsync=on -c listen_addresses= -c unix_socket_directories={socket} -c unix_socket_permissions=0777 \
-         -c port=5432 -c max_connections=300"
-    );
-    let pg_ctl = program("pg_ctl");
-    let log = format!("{data}/server.log");
-    run(&with(&[
-        &pg_ctl, "-D", data, "-l", &log, "-w", "-o", &settings, "start",
-    ]));
-    let stop = with(&[&pg_ctl, "-D", data, "-m", "immediate", "stop"]);
-    let mut watchdog = Command::new("setsid");
-    watchdog.args(["sh", "-c", WATCHDOG, "watchdog"]).arg(folder).args(stop);
-    watchdog
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    drop(watchdog.spawn().expect("setsid (util-linux) is needed"));
+    server.control(&["-o", &server.settings("-c max_connections=300"), "start"]);
+    server.watch(folder);
+}
+
+/// PostgreSQL's programs, for a cluster in one folder: `data`, and the socket in `socket`.
+struct Installed {
+    bin: PathBuf,
+    /// What makes a command run as a user that PostgreSQL accepts.
+    user: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Installed {
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            bin: programs().unwrap_or_else(|| panic!("no initdb found: {REMEDY}")),
+            user: as_server_user(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    fn data(&self) -> String {
+        self.folder.join("data").to_str().unwrap().to_owned()
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Vec<String> {
+        let program = self.bin.join(program).to_str().unwrap().to_owned();
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        self.user.iter().cloned().chain([program]).chain(arguments).collect()
+    }
+
+    /// An empty folder that the server's user may write.
+    fn make_folder(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+        fs::create_dir_all(self.folder.join("socket")).unwrap();
+        if !self.user.is_empty() {
+            let folder = self.folder.to_str().unwrap().to_owned();
+            run(&["chown".into(), "-R".into(), "postgres".into(), folder]);
+        }
+    }
+
+    fn init(&self) {
+        self.make_folder();
+        let data = self.data();
+        let arguments = ["-D", &data, "-U", "postgres"];
+        let quick = ["--no-sync", "--locale=C", "--encoding=UTF8", "--auth=trust"];
+        run(&self.command("initdb", &[arguments.as_slice(), quick.as_slice()].concat()));
+    }
+
+    fn settings(&self, more: &str) -> String {
+        let socket = self.folder.join("socket");
+        format!(
+            "-c fsync=on -c listen_addresses= -c unix_socket_directories={} -c unix_socket_permissions=0777 -c port=5432 \
+             {more}",
+            socket.display()
+        )
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let data = self.data();
+        let log = format!("{data}/server.log");
+        let all = ["-D", data.as_str(), "-l", log.as_str(), "-w"];
+        run(&self.command("pg_ctl", &[all.as_slice(), arguments].concat()));
+    }
+
+    fn watch(&self, folder: &Path) {
+        let data = self.data();
+        let stop = self.command("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
+        let mut watchdog = Command::new("setsid");
+        watchdog.args(["sh", "-c", WATCHDOG, "watchdog"]).arg(folder).args(stop);
+        watchdog
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        drop(watchdog.spawn().expect("setsid (util-linux) is needed"));
+    }
+
+    fn pattern(&self) -> String {
+        let socket = self.folder.join("socket");
+        let host = socket.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://postgres@localhost:5432/{{database}}?host={host}")
+    }
+}
+
+/// A cluster of one test's own, to be restarted, crashed and copied. Dropping it removes it.
+pub struct Cluster {
+    server: Installed,
+    _used: File,
+}
+
+impl Cluster {
+    /// A running one; nothing where PostgreSQL's programs are not installed, as beside `COUNTERSIGN_TEST_POSTGRES`.
+    pub fn start() -> Option<Self> {
+        programs()?;
+        let cluster = Self::new();
+        cluster.server.init();
+        cluster.go_on("");
+        cluster.server.watch(&cluster.server.folder);
+        Some(cluster)
+    }
+
+    fn new() -> Self {
+        // Short: the path of a socket has a limit of 107 bytes.
+        let folder = std::env::temp_dir().join(format!("countersign-own-{:016x}", rand::random::<u64>()));
+        let used = open(&beside(&folder, "used"));
+        used.lock_shared().unwrap();
+        Self {
+            server: Installed::in_folder(&folder),
+            _used: used,
+        }
+    }
+
+    /// A running standby of this one, which is stopped for a moment.
+    pub fn standby(&self) -> Self {
+        let standby = Self::new();
+        standby.server.make_folder();
+        self.stop("fast");
+        let copy = ["cp", "-a", &self.server.data(), &standby.server.data()].map(str::to_owned);
+        run(&[self.server.user.as_slice(), copy.as_slice()].concat());
+        self.go_on("");
+        let data = PathBuf::from(standby.server.data());
+        let primary = self.server.folder.join("socket");
+        let settings = format!("primary_conninfo = 'host={} user=postgres'\n", primary.display());
+        fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
+        fs::write(data.join("standby.signal"), "").unwrap();
+        standby.go_on("");
+        standby.server.watch(&standby.server.folder);
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        self.server.control(&["promote"]);
+    }
+
+    /// `how` is `fast` or `immediate`, which is a crash.
+    pub fn stop(&self, how: &str) {
+        self.server.control(&["-m", how, "stop"]);
+    }
+
+    /// Starts a stopped one, with settings like `-c fsync=off`.
+    pub fn go_on(&self, settings: &str) {
+        self.server.control(&["-o", &self.server.settings(settings), "start"]);
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        self.server.pattern().replace("{database}", database)
+    }
+
+    /// The URL of a new, migrated database.
+    pub async fn database(&self, name: &str) -> String {
+        let mut admin = connect(&self.url("postgres")).await;
+        let create = format!("CREATE DATABASE {name}");
+        admin.execute(AssertSqlSafe(create)).await.unwrap();
+        Store::migrate(&self.url(name), Options::default()).await.unwrap();
+        self.url(name)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let data = self.server.data();
+        let stop = self.server.command("pg_ctl", &["-D", &data, "-m", "immediate", "stop"]);
+        let mut stop = Command::new(&stop[0])
+            .args(&stop[1..])
+            .current_dir("/")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _ = stop.wait();
+        let folder = &self.server.folder;
+        let _ = fs::remove_dir_all(folder);
+        let _ = fs::remove_file(beside(folder, "used"));
+    }
 }
 
 /// PostgreSQL refuses to run as root.

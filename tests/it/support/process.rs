@@ -44,6 +44,8 @@ pub struct World {
     pub database: Database,
     /// Whether waiting may move the clock.
     pub nudges: AtomicBool,
+    /// What prepares a process and then becomes the program, such as a shell that sets limits; nothing if empty.
+    pub launcher: Vec<String>,
     /// What is set for processes besides what all of them need.
     environment: Vec<(String, String)>,
     store: OnceCell<Store>,
@@ -55,6 +57,7 @@ pub struct Told {
     pub stream: String,
     pub version: u64,
     pub name: String,
+    pub logged_ms: i64,
     pub data: Value,
 }
 
@@ -66,6 +69,15 @@ impl World {
     /// `change` has the last word on the configuration's text; `environment` is set besides.
     pub async fn with(
         engine: Engine,
+        change: impl FnOnce(String) -> String,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        Self::over(Database::new(engine).await, change, environment).await
+    }
+
+    /// Over this database.
+    pub async fn over(
+        database: Database,
         change: impl FnOnce(String) -> String,
         environment: Vec<(String, String)>,
     ) -> Self {
@@ -83,8 +95,9 @@ impl World {
         Self {
             slack,
             folder,
-            database: Database::new(engine).await,
+            database,
             nudges: AtomicBool::new(true),
+            launcher: Vec::new(),
             environment,
             store: OnceCell::new(),
         }
@@ -109,8 +122,12 @@ impl World {
         .collect()
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    /// The program with what it is told by its environment.
+    pub fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_countersign").to_owned();
+        let mut words = self.launcher.iter().chain([&program]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -178,11 +195,10 @@ impl World {
 
     /// Runs another verb to its end; its exit code and what it said.
     pub async fn verb(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = self.command();
-        command.args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap();
+        let mut command = tokio::process::Command::from(self.command());
+        command.args(arguments).kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+        let output = ended.unwrap_or_else(|_| panic!("{arguments:?} does not end")).unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), said)
     }
@@ -406,6 +422,7 @@ fn told(sealed: &domain::log_entry::Sealed) -> Told {
         stream: entry.stream,
         version: entry.version,
         name: entry.event["name"].as_str().unwrap_or_default().to_owned(),
+        logged_ms: sealed.logged_ms,
         data: entry.event["data"].clone(),
     }
 }
@@ -455,9 +472,12 @@ impl Replica {
         said[said.len().saturating_sub(lines)..].join("\n")
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// kill -9, and gone when this returns.
