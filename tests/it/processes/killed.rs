@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use steps::{HITS_WANTED, Step, Stood, hits, last_of, steps_of, table};
+use steps::{HITS_WANTED, NOTHING_YET, Step, Stood, names, steps_of, table, table_of_steps};
 
 const KILLS: usize = 12;
 /// As many kills as it takes to aim at every step.
@@ -185,7 +185,7 @@ impl Ordeal {
 
     async fn kill_and_restart(&self, mut bot: Replica, mut random: StdRng) -> Replica {
         for (kill, aim) in AIMS.into_iter().cycle().take(self.kills_wanted).enumerate() {
-            match (self.missing(kill).await, aim) {
+            match (self.missing(kill), aim) {
                 (Some(step), _) => self.enters(&step, &mut random).await,
                 (None, Some(event)) => {
                     self.event(event).await;
@@ -209,24 +209,22 @@ impl Ordeal {
     }
 
     /// The step that was hit least, if some are not hit often enough and this kill is one that aims.
-    async fn missing(&self, kill: usize) -> Option<Step> {
-        if self.steps.is_empty() || kill.is_multiple_of(RANDOM_EVERY) {
+    fn missing(&self, kill: usize) -> Option<Step> {
+        if kill.is_multiple_of(RANDOM_EVERY) {
             return None;
         }
-        let hits = self.hits().await;
-        let count = |step: &Step| hits.get(step).copied().unwrap_or_default();
-        let least = self.steps.iter().min_by_key(|step| count(step))?;
-        (count(least) < HITS_WANTED).then(|| least.clone())
+        let stood = self.stood();
+        let least = self.steps.iter().min_by_key(|step| step.hits(&stood))?;
+        (least.hits(&stood) < HITS_WANTED).then(|| least.clone())
     }
 
-    async fn hits(&self) -> BTreeMap<Step, usize> {
-        let log = self.world.log(1).await;
+    /// Where the releases under way stood when the kills fell.
+    fn stood(&self) -> Vec<Stood> {
         let kills = self.kills.lock().unwrap();
-        hits(kills.iter().flat_map(|kill| &kill.under_way), &log)
+        kills.iter().flat_map(|kill| kill.under_way.clone()).collect()
     }
 
-    /// Waits until some release stands where this step begins, for a while; its last entry is durable then, and the next one
-    /// is not.
+    /// Waits until some release enters this step, for a while.
     async fn enters(&self, step: &Step, random: &mut StdRng) {
         let until = Instant::now() + AIM_FOR;
         // Whoever stands there already may have stood there for long.
@@ -243,17 +241,17 @@ impl Ordeal {
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
         // Before its first entry a release waits for people, and a form to be opened.
-        if has_entered && step.last == last_of(&[]) {
+        if has_entered && step.last == NOTHING_YET {
             tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
         }
     }
 
-    /// Releases whose log ends where this step begins.
+    /// Releases that are in this step.
     async fn standing_at(&self, step: &Step) -> BTreeSet<String> {
         let under_way = self.under_way.lock().unwrap().clone();
         let mut standing = BTreeSet::new();
         for (key, _) in under_way.into_iter().filter(|(_, service)| *service == step.service) {
-            if last_of(&self.world.told(&key).await) == step.last {
+            if step.is_under_way(&names(&self.world.told(&key).await)) {
                 standing.insert(key);
             }
         }
@@ -285,8 +283,8 @@ impl Ordeal {
             posting: Vec::new(),
         };
         for (key, service) in under_way {
-            let told = self.world.told(&key).await;
-            kill.under_way.push(Stood::of(&key, service, &told));
+            let events = names(&self.world.told(&key).await);
+            kill.under_way.push(Stood { key, service, events });
         }
         let all = self.keys.lock().unwrap().clone();
         for (key, _) in all {
@@ -332,14 +330,7 @@ impl Ordeal {
             .flat_map(|kill| kill.posting.clone())
             .collect();
         let copies = older_copies(world, unknown);
-        let hits = self.hits().await;
-        let between = self
-            .kills
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|kill| kill.under_way.is_empty())
-            .count();
+        let stood = self.stood();
         println!(
             "{} kills over {} releases; slowest restart {} ms; {acknowledged} sign-offs acknowledged, none lost; {starts} \
              scripts started, none twice; {copies} older copies of messages, {stray} of them with buttons until they \
@@ -347,11 +338,14 @@ impl Ordeal {
             self.kills_wanted,
             keys.len(),
             self.restart_slowest_ms.load(Ordering::Relaxed),
-            table(&hits, between)
+            table(&stood, &all)
         );
+        if !self.steps.is_empty() {
+            println!("{}", table_of_steps(&self.steps, &stood));
+        }
         for step in &self.steps {
-            let count = hits.get(step).copied().unwrap_or_default();
-            assert!(count >= HITS_WANTED, "{count} kills fell into {step:?}");
+            let hits = step.hits(&stood);
+            assert!(hits >= HITS_WANTED, "{hits} kills fell into {step:?}");
         }
     }
 

@@ -11,6 +11,12 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const LASTS: Duration = Duration::from_millis(2_500);
+/// Longer than a statement waits for a lock.
+const HELD: Duration = Duration::from_millis(1_800);
+/// Connections that a bot has for everything but commits.
+const POOL: i64 = 8;
+const WAITING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 async fn stream() -> Stream {
     Stream::over(Database::new(Engine::Postgres).await, Vec::new()).await
@@ -113,13 +119,20 @@ fn a_pool_that_is_exhausted_by_held_locks_is_told_in_time() {
             .await
             .endures("held locks", true, async |stream| {
                 let mut holder = stream.world.database.connect().await;
-                for tables in ["job", "job, person, message", "stream, job"] {
+                let mut most = 0;
+                for tables in ["job", "job, person, message", "job, stream"] {
                     holder.execute("BEGIN").await.unwrap();
                     let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                     holder.execute(&lock).await.unwrap();
-                    tokio::time::sleep(LASTS).await;
+                    let began = Instant::now();
+                    while began.elapsed() < HELD {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        most = most.max(stream.world.database.number(WAITING).await);
+                    }
                     holder.execute("ROLLBACK").await.unwrap();
                 }
+                println!("{most} connections waited for locks at once");
+                assert!(most >= POOL, "{most}");
             })
             .await;
     });

@@ -7,15 +7,31 @@ use std::fmt::Write as _;
 
 /// How often each step is hit in a run that aims at all of them.
 pub const HITS_WANTED: usize = 3;
-const NOTHING_YET: &str = "nothing yet";
+pub const NOTHING_YET: &str = "nothing yet";
 const MESSAGES: &str = "(released: messages)";
 
-/// The service, the last event that was durable, and the one that came next.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// From the last event of one transaction to the first of the next, in a release that nothing disturbed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub service: &'static str,
     pub last: String,
     next: String,
+    /// How many of `next` there are once it is done.
+    nth: usize,
+}
+
+impl Step {
+    /// Whether a release with these events is in this step: the one is durable and the other is not.
+    pub fn is_under_way(&self, events: &[String]) -> bool {
+        let done = events.iter().filter(|event| **event == self.next).count();
+        last_of(events) == self.last && done < self.nth
+    }
+
+    /// How many kills fell into it. What came next instead, because of the kill, makes no difference.
+    pub fn hits<'a>(&self, stood: impl IntoIterator<Item = &'a Stood>) -> usize {
+        let is_hit = |stood: &&Stood| stood.service == self.service && self.is_under_way(&stood.events);
+        stood.into_iter().filter(is_hit).count()
+    }
 }
 
 /// Where a release stood when a kill fell.
@@ -23,73 +39,73 @@ pub struct Step {
 pub struct Stood {
     pub key: String,
     pub service: &'static str,
-    version: u64,
-    last: String,
+    /// Every event that was durable.
+    pub events: Vec<String>,
 }
 
-impl Stood {
-    pub fn of(key: &str, service: &'static str, told: &[Told]) -> Self {
-        Self {
-            key: key.to_owned(),
-            service,
-            version: told.last().map_or(0, |told| told.version),
-            last: last_of(told).to_owned(),
-        }
-    }
-
-    /// The step that it was in, once the log shows how it went on.
-    fn step(&self, told: &[Told]) -> Step {
-        let next = told.iter().find(|told| told.version == self.version + 1);
-        Step {
-            service: self.service,
-            last: self.last.clone(),
-            next: next.map_or(MESSAGES, |told| told.name.as_str()).to_owned(),
-        }
-    }
+/// The names of events; an attempt that ended otherwise than well is another one.
+pub fn names(told: &[Told]) -> Vec<String> {
+    told.iter().map(name).collect()
 }
 
-/// The event that a release's log ends with.
-pub fn last_of(told: &[Told]) -> &str {
-    told.last().map_or(NOTHING_YET, |told| told.name.as_str())
+fn name(told: &Told) -> String {
+    let ended_badly = told.name == "AttemptEnded.v1" && !told.data["result"].to_string().contains("succeeded");
+    let how = if ended_badly { " (not well)" } else { "" };
+    format!("{}{how}", told.name)
+}
+
+fn last_of(events: &[String]) -> &str {
+    events.last().map_or(NOTHING_YET, String::as_str)
 }
 
 /// Every step of a release that nothing disturbed.
 pub fn steps_of(service: &'static str, told: &[Told]) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut step = |last: &str, next: &str| {
-        let (last, next) = (last.to_owned(), next.to_owned());
-        steps.push(Step { service, last, next });
+    let mut so_far: Vec<String> = Vec::new();
+    let step = |so_far: &[String], next: &str| Step {
+        service,
+        last: last_of(so_far).to_owned(),
+        next: next.to_owned(),
+        nth: 1 + so_far.iter().filter(|event| *event == next).count(),
     };
-    let mut last = NOTHING_YET;
     for transaction in told.chunk_by(|one, next| one.logged_ms == next.logged_ms) {
-        step(last, &transaction[0].name);
-        last = last_of(transaction);
+        steps.push(step(&so_far, &name(&transaction[0])));
+        so_far.extend(names(transaction));
     }
-    step(last, MESSAGES);
+    steps.push(step(&so_far, MESSAGES));
     steps
 }
 
-/// How often the kills fell into each step.
-pub fn hits<'a>(stood: impl IntoIterator<Item = &'a Stood>, log: &[Told]) -> BTreeMap<Step, usize> {
-    let mut streams: BTreeMap<&str, Vec<Told>> = BTreeMap::new();
+/// Between which events the kills fell, as it went on after them.
+pub fn table(stood: &[Stood], log: &[Told]) -> String {
+    let mut streams: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
     for told in log {
-        streams.entry(&told.stream).or_default().push(told.clone());
+        streams.entry(&told.stream).or_default().push(told);
     }
-    let mut hits = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str, String), usize> = BTreeMap::new();
     for stood in stood {
         let stream = format!("release/{}", stood.key);
-        let told = streams.get(stream.as_str()).map_or(&[][..], Vec::as_slice);
-        *hits.entry(stood.step(told)).or_default() += 1;
+        let told = streams.get(stream.as_str());
+        let next = told.and_then(|told| told.get(stood.events.len()));
+        let next = next.map_or(MESSAGES.to_owned(), |told| name(told));
+        *counts.entry((stood.service, last_of(&stood.events), next)).or_default() += 1;
     }
-    hits
+    let mut table = String::from("kills  the release's last durable step -> what came next");
+    for ((service, last, next), count) in counts {
+        let _ = write!(table, "\n{count:5}  {service:8}  {last} -> {next}");
+    }
+    table
 }
 
-pub fn table(hits: &BTreeMap<Step, usize>, between: usize) -> String {
-    let mut table = String::from("kills  the release's last durable step -> the next one\n");
-    for (Step { service, last, next }, count) in hits {
-        let _ = writeln!(table, "{count:5}  {service:8}  {last} -> {next}");
+/// How often each step was hit.
+pub fn table_of_steps(steps: &[Step], stood: &[Stood]) -> String {
+    let mut table = String::from(" hits  a durable step of an undisturbed release");
+    for step in steps {
+        let Step {
+            service, last, next, ..
+        } = step;
+        let _ = write!(table, "\n{:5}  {service:8}  {last} -> {next}", step.hits(stood));
     }
-    let _ = write!(table, "{between:5}  between releases");
     table
 }
 
@@ -102,20 +118,33 @@ fn what_one_transaction_writes_is_no_step() {
         logged_ms,
         data: serde_json::Value::Null,
     };
-    let log = [told(1, "A", 10), told(2, "B", 10), told(3, "C", 25)];
-    let step = |last: &str, next: &str| Step {
+    let log = [told(1, "A", 10), told(2, "B", 10), told(3, "B", 25), told(4, "C", 40)];
+    let step = |last: &str, next: &str, nth| Step {
         service: "payments",
         last: last.to_owned(),
         next: next.to_owned(),
+        nth,
     };
-    let steps = [step(NOTHING_YET, "A"), step("B", "C"), step("C", MESSAGES)];
-    assert_eq!(steps_of("payments", &log), steps);
-    let stood = [&log[..0], &log[..2], &log[..2], &log[..]].map(|told| Stood::of("REL-1", "payments", told));
-    let hits: Vec<_> = hits(&stood, &log).into_iter().collect();
-    let expected = [
-        (step("B", "C"), 2),
-        (step("C", MESSAGES), 1),
-        (step(NOTHING_YET, "A"), 1),
+    let steps = [
+        step(NOTHING_YET, "A", 1),
+        step("B", "B", 2),
+        step("B", "C", 1),
+        step("C", MESSAGES, 1),
     ];
-    assert_eq!(hits, expected);
+    assert_eq!(steps_of("payments", &log), steps);
+    let hits = |events: &[&str]| {
+        let events = events.iter().map(|event| (*event).to_owned()).collect();
+        let stood = [Stood {
+            key: "REL-1".to_owned(),
+            service: "payments",
+            events,
+        }];
+        steps.each_ref().map(|step| step.hits(&stood))
+    };
+    assert_eq!(hits(&[]), [1, 0, 0, 0]);
+    assert_eq!(hits(&["A", "B"]), [0, 1, 1, 0]);
+    assert_eq!(hits(&["A", "B", "B"]), [0, 0, 1, 0]);
+    assert_eq!(hits(&["A", "B", "B", "C"]), [0, 0, 0, 1]);
+    // Interrupted: it never comes to C, and is no step of an undisturbed one.
+    assert_eq!(hits(&["A", "B", "X"]), [0, 0, 0, 0]);
 }
