@@ -1,5 +1,7 @@
 //! The composition root: the only place that builds store, adapters and clock together, and takes them down again.
 
+use crate::checkpoints::due::{LOOK_EVERY, Watch};
+use crate::checkpoints::key::SigningKey;
 use crate::clock::Clock;
 use crate::config::{self, Config, Database, StorePlace};
 use crate::control;
@@ -9,7 +11,7 @@ use crate::fresh;
 use crate::handle::{Handler, Targets, production};
 use crate::http::{Surface, health_routes, metrics_routes, slack_routes};
 use crate::inbound::Inbound;
-use crate::jobs::{Deployments, Outside, Script, Workers};
+use crate::jobs::{Deployments, Outside, Script, Witnesses, Workers};
 use crate::people::{Directory, KnownPeople, Member, Memberships, SlackUser};
 use crate::records::mail::Mailer;
 use crate::slack::client::{Limits, SlackClient};
@@ -148,6 +150,9 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         control::listen(store, &data)?;
     }
     if part != Part::Web {
+        if let Some(witnesses) = outside.witnesses.clone() {
+            tasks.push(tokio::spawn(watch_log(handler.clone(), witnesses, stopped.clone())));
+        }
         tasks.push(tokio::spawn(
             Workers::new(handler.clone(), outside).run(stopped.clone()),
         ));
@@ -383,12 +388,39 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
             binary,
             scripts,
         },
+        witnesses: witnesses(&config.checkpoints),
         repositories,
         redactor: redactor(config),
         seen_channels: std::sync::Mutex::default(),
         mailed: std::sync::Mutex::default(),
         silent_hosts: std::sync::Mutex::default(),
     })
+}
+
+/// Where checkpoints go, if something signs them and there is a place.
+fn witnesses(checkpoints: &config::Checkpoints) -> Option<Witnesses> {
+    let witnesses = Witnesses {
+        key: Arc::new(SigningKey::new(checkpoints.key.as_ref()?)?),
+        file: checkpoints.file.clone(),
+        channel: checkpoints.channel.clone(),
+        addresses: checkpoints.witnesses.clone(),
+    };
+    (!witnesses.places().is_empty()).then_some(witnesses)
+}
+
+/// Looks for checkpoints that are due until it is told to stop.
+async fn watch_log(handler: Handler, witnesses: Witnesses, mut stopped: watch::Receiver<bool>) {
+    tracing::info!(key = %witnesses.key.public(handler.store.log_id()), "signing checkpoints of the log");
+    let mut due = Watch::new(witnesses.places());
+    while !*stopped.borrow() {
+        if let Err(error) = due.look(&handler).await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "could not look for checkpoints that are due"
+            );
+        }
+        let _ = tokio::time::timeout(LOOK_EVERY, stopped.changed()).await;
+    }
 }
 
 fn script(environment: &config::Environment) -> Script {
@@ -412,6 +444,7 @@ fn redactor(config: &Config) -> Redactor {
         slack.app_token.as_ref(),
     ];
     let others = [
+        config.checkpoints.key.as_ref(),
         config.mail.sender.as_ref().map(|sender| &sender.url),
         config.escalation.webhook.as_ref(),
     ];

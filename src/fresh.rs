@@ -3,6 +3,13 @@
 use domain::digest::{PrivateText, hex};
 use domain::ids::PersonId;
 
+/// Random bytes, for a key.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut buffer = [0_u8; N];
+    fill(&mut buffer);
+    buffer
+}
+
 /// `bytes` random bytes in hex.
 pub fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0_u8; bytes];

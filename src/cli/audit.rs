@@ -1,17 +1,20 @@
-//! `countersign audit verify|export|replay`: reads the log beside a running bot. Exit code 0 means intact, 2 means broken,
-//! 1 that it could not be read.
+//! `countersign audit`: reads the log beside a running bot, or an export of it. Exit code 0 means intact, 2 means broken, 1
+//! that it could not be read.
 
 use crate::app::database_url;
+use crate::checkpoints::{file, key};
 use crate::config::StorePlace;
 use crate::handle::{replay, replay_service};
 use crate::store::{Options, StateRow, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
-use domain::log_entry::{BreakKind, Broken, Sealed, Verifier};
+use domain::checkpoint::{Note, PublicKey};
+use domain::log_entry::{BreakKind, Broken, Head, Sealed, Verifier};
+use domain::log_export::{LINE_BYTES_MAX, LineVerifier, line};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Entries read at once.
@@ -24,7 +27,16 @@ const BROKEN: u8 = 2;
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check every entry and the chain; name the first broken one.
-    Verify,
+    Verify {
+        /// What `audit export` wrote; the database if it is left out.
+        export: Option<PathBuf>,
+        /// A file with one or more signed checkpoints that the log must agree with; may be repeated.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// What their signatures are checked with, as `audit public-key` prints it; may be repeated.
+        #[arg(long, value_name = "PUBLIC_KEY", requires = "checkpoint", value_parser = PublicKey::parse)]
+        key: Vec<PublicKey>,
+    },
     /// Write every entry as JSON lines.
     Export {
         /// A file; standard output if it is left out.
@@ -33,22 +45,100 @@ pub(super) enum Verb {
     },
     /// Fold every stream's entries and compare the result with its state row.
     Replay,
+    /// Make a key that signs checkpoints.
+    Keygen {
+        /// A new file for it.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Print what the checkpoints of this log are checked with.
+    PublicKey,
 }
 
 pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
-    let url = database_url(&StorePlace::from_process()?);
-    let store = Store::open_read_only(&url, Options::default()).await?;
     match verb {
-        Verb::Verify => verify(&store).await,
-        Verb::Export { output } => export(&store, output).await,
-        Verb::Replay => compare(&store).await,
+        Verb::Verify {
+            export,
+            checkpoint,
+            key,
+        } => verify(export.as_deref(), &checkpoint, &key).await,
+        Verb::Export { output } => export(&open().await?, output).await,
+        Verb::Replay => compare(&open().await?).await,
+        Verb::Keygen { output } => super::audit_key::keygen(&output),
+        Verb::PublicKey => super::audit_key::public_key(&open().await?),
     }
 }
 
-async fn verify(store: &Store) -> anyhow::Result<ExitCode> {
+async fn open() -> anyhow::Result<Store> {
+    let url = database_url(&StorePlace::from_process()?);
+    Ok(Store::open_read_only(&url, Options::default()).await?)
+}
+
+async fn verify(export: Option<&Path>, files: &[PathBuf], keys: &[PublicKey]) -> anyhow::Result<ExitCode> {
+    let mut notes = Vec::new();
+    for path in files {
+        let found = file::read(path)?;
+        anyhow::ensure!(!found.is_empty(), "{} holds no checkpoint", path.display());
+        notes.extend(found);
+    }
+    if !keys.is_empty() {
+        for note in &notes {
+            if let Err(why) = key::check(note, keys) {
+                return Ok(report(&why));
+            }
+        }
+    }
+    let judged = match export {
+        Some(path) => verify_export(path, &notes)?,
+        None => verify_store(&open().await?, &notes).await?,
+    };
+    let head = match judged {
+        Ok(head) => head,
+        Err(broken) => return Ok(report(&broken)),
+    };
+    super::say(&format!("intact: {} entries, head {}", head.position, head.hash));
+    super::say(&match notes.iter().map(|note| note.checkpoint.position).max() {
+        None => "held against no checkpoint: a log that was cut off or wholly rewritten would look the same".to_owned(),
+        Some(last) => {
+            let checked = if keys.is_empty() {
+                "signatures not checked: no --key"
+            } else {
+                "signatures checked"
+            };
+            format!("holds {} checkpoints, the last at {last}; {checked}", notes.len())
+        }
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Judges a file, which stands for itself: nothing of it is compared with a database.
+fn verify_export(path: &Path, notes: &[Note]) -> anyhow::Result<Result<Head, Broken>> {
+    let place = || path.display().to_string();
+    let mut file = BufReader::new(File::open(path).with_context(place)?);
+    let mut verifier = LineVerifier::new(notes.iter().map(|note| note.checkpoint.clone()).collect());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // One byte more than a line may have, so that a longer one is refused instead of read in two.
+        let read = (&mut file)
+            .take(LINE_BYTES_MAX + 1)
+            .read_until(b'\n', &mut line)
+            .with_context(place)?;
+        if read == 0 {
+            return Ok(verifier.finish());
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        if let Err(broken) = verifier.push(std::str::from_utf8(text).unwrap_or_default()) {
+            return Ok(Err(broken));
+        }
+    }
+}
+
+async fn verify_store(store: &Store, notes: &[Note]) -> anyhow::Result<Result<Head, Broken>> {
     // The head first: entries that come in meanwhile are not missing from it.
     let recorded = store.head().await?;
-    let mut verifier = Verifier::new(store.log_id());
+    let checkpoints = notes.iter().map(|note| note.checkpoint.clone());
+    let mut verifier = Verifier::new(store.log_id()).against(checkpoints.collect());
     let mut next = 1;
     let broken = 'read: loop {
         let page = store.entries(next, PAGE).await?;
@@ -66,17 +156,10 @@ async fn verify(store: &Store) -> anyhow::Result<ExitCode> {
         }
     };
     let finished = broken.map_or_else(|| verifier.finish(Some(&recorded)), Err);
-    let finished = match finished {
+    Ok(match finished {
         Ok(head) => beyond(store).await?.map_or(Ok(head), Err),
         broken => broken,
-    };
-    match finished {
-        Ok(head) => {
-            super::say(&format!("intact: {} entries, head {}", head.position, head.hash));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(broken) => Ok(report(&broken)),
-    }
+    })
 }
 
 /// Entries that came in since the head was read moved the head too; others were added beside every commit.
@@ -89,7 +172,7 @@ async fn beyond(store: &Store) -> anyhow::Result<Option<Broken>> {
     }))
 }
 
-fn report(broken: &Broken) -> ExitCode {
+fn report(broken: &impl std::fmt::Display) -> ExitCode {
     super::say(&format!("BROKEN: {broken}"));
     ExitCode::from(BROKEN)
 }
@@ -107,12 +190,7 @@ async fn export(store: &Store, output: Option<PathBuf>) -> anyhow::Result<ExitCo
         let Some(last) = page.last() else { break };
         next = last.position + 1;
         for sealed in &page {
-            // The entry's exact bytes beside its hash, so that any verifier can start from what was hashed.
-            let line = serde_json::json!({
-                "position": sealed.position, "stream": sealed.stream, "version": sealed.version,
-                "logged_ms": sealed.logged_ms, "bytes": sealed.bytes, "previous": sealed.previous, "hash": sealed.hash,
-            });
-            writeln!(out, "{line}").context("writing the export")?;
+            writeln!(out, "{}", line(sealed)).context("writing the export")?;
         }
     }
     out.flush().context("writing the export")?;

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Verbs print for people and scripts; nothing here decides.
 
 mod audit;
+mod audit_key;
 #[cfg(feature = "playground")]
 mod demo;
 mod jobs;

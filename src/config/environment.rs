@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::checkpoints::key::{SECRET_CHARACTERS, SigningKey};
+
 use super::problem::Report;
 use super::secret::Secret;
 use super::shapes::{is_loopback, is_safe_web_address, nearest};
@@ -30,6 +32,7 @@ pub(super) struct Environment {
     pub sender: Option<MailSender>,
     pub listen: Option<SocketAddr>,
     pub metrics_listen: Option<SocketAddr>,
+    pub checkpoint_key: Option<Secret>,
 }
 
 /// A variable that is set to something visible. A blank one counts as not set: that is how env files leave things out.
@@ -78,7 +81,22 @@ pub(super) fn read(variables: &Variables, report: &mut Report) -> Environment {
         sender: sender(variables, report),
         listen,
         metrics_listen,
+        checkpoint_key: checkpoint_key(variables, report),
     }
+}
+
+/// The key that signs checkpoints, if there is one.
+pub(super) fn checkpoint_key(variables: &Variables, report: &mut Report) -> Option<Secret> {
+    let key = secret(variables, "COUNTERSIGN_CHECKPOINT_KEY", report)?;
+    if SigningKey::new(&key).is_none() {
+        report.problem(
+            "COUNTERSIGN_CHECKPOINT_KEY",
+            format!("it is not 32 bytes in base64, which have {SECRET_CHARACTERS} characters"),
+            "Copy the whole key, or make one: countersign audit keygen --output FILE",
+        );
+        return None;
+    }
+    Some(key)
 }
 
 /// Only near misses: others set names of this form too, such as Kubernetes for a service called countersign.

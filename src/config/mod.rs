@@ -48,8 +48,8 @@ pub struct Config {
     pub roles: RoleLists,
     /// Who is mailed, and by which server.
     pub mail: Mail,
-    /// Addresses that get the head of the audit chain.
-    pub witnesses: Vec<String>,
+    /// Where checkpoints of the audit log go, and what signs them.
+    pub checkpoints: Checkpoints,
     /// What rings when Slack and mail are down.
     pub escalation: Escalation,
     /// What is released, by name.
@@ -120,6 +120,19 @@ pub struct MailSender {
     pub host: String,
     /// The sender.
     pub from: lettre::message::Mailbox,
+}
+
+/// `[audit]`: where checkpoints of the log go. Without the key none are made.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    /// What signs them, checked to be one.
+    pub key: Option<Secret>,
+    /// What they are appended to.
+    pub file: Option<PathBuf>,
+    /// Where they are posted: `C…` or `G…`
+    pub channel: Option<String>,
+    /// Addresses that are mailed one a day.
+    pub witnesses: Vec<String>,
 }
 
 /// What rings when Slack and mail are down; neither is set if nobody is rung.
@@ -261,6 +274,20 @@ impl StorePlace {
     }
 }
 
+/// The key that signs checkpoints, for verbs that need nothing else.
+#[derive(Debug)]
+pub struct CheckpointKey(pub Option<Secret>);
+
+impl CheckpointKey {
+    /// Reads the environment of this process.
+    pub fn from_process() -> Result<Self, Problems> {
+        let mut report = Report::default();
+        let variables = process::variables(&mut report);
+        let key = environment::checkpoint_key(&variables, &mut report);
+        finish(Some(Self(key)), report).map(|(key, _)| key)
+    }
+}
+
 fn finish<T>(value: Option<T>, report: Report) -> Result<(T, Warnings), Problems> {
     match value {
         Some(value) if report.problems.is_empty() => Ok((value, Warnings(report.warnings))),
@@ -277,7 +304,17 @@ fn assemble(variables: &Variables, text: &str, report: &mut Report) -> Option<Co
     let environment = environment::read(variables, report);
     let store = environment::store(variables, report);
     let file = file?;
-    notices::check_mail(&file.teams, &file.witnesses, environment.sender.is_some(), report);
+    let checkpoints = Checkpoints {
+        key: environment.checkpoint_key,
+        ..file.checkpoints
+    };
+    notices::check_mail(
+        &file.teams,
+        &checkpoints.witnesses,
+        environment.sender.is_some(),
+        report,
+    );
+    notices::check_checkpoints(&checkpoints, report);
     let slack = Slack {
         team_id: file.workspace.team_id?,
         app_id: file.workspace.app_id?,
@@ -298,7 +335,7 @@ fn assemble(variables: &Variables, text: &str, report: &mut Report) -> Option<Co
             teams: file.teams,
             sender: environment.sender,
         },
-        witnesses: file.witnesses,
+        checkpoints,
         escalation: file.escalation,
         services: file.services,
         policy_rules: file.policy_rules,
@@ -314,7 +351,7 @@ struct File {
     people: people::People,
     roles: RoleLists,
     teams: Vec<String>,
-    witnesses: Vec<String>,
+    checkpoints: Checkpoints,
     escalation: Escalation,
     services: BTreeMap<String, Service>,
     policy_rules: BTreeMap<String, serde_json::Value>,
@@ -328,7 +365,7 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
     let roles = people::roles(root.get("roles"), &known, report);
     let list = |section: &str, key: &str| root.get(section).and_then(|section| section.get(key));
     let teams = notices::addresses(list("mail", "teams"), report);
-    let witnesses = notices::addresses(list("audit", "witnesses"), report);
+    let checkpoints = notices::checkpoints(root, report);
     let escalation = notices::escalation(root, report);
     let config_path = process::config_path(variables);
     let folder = config_path
@@ -352,7 +389,7 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
         people,
         roles,
         teams,
-        witnesses,
+        checkpoints,
         escalation,
         services,
         policy_rules,

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::Escalation;
+use super::people::{CHANNEL_REMEDY, slack_id};
 use super::problem::Report;
 use super::reader::Node;
 use super::secret::Secret;
 use super::shapes::{did_you_mean, is_email, is_safe_web_address};
+use super::targets::absolute;
+use super::{Checkpoints, Escalation};
 
 /// A list of e-mail addresses, each once.
 pub(super) fn addresses(node: Option<Node<'_>>, report: &mut Report) -> Vec<String> {
@@ -54,6 +56,42 @@ pub(super) fn check_mail(teams: &[String], witnesses: &[String], sends: bool, re
             "no address reaches all teams: an emergency whose notice fails in Slack has no second way to them",
             "Name the address of a list, such as \"all-teams@example.com\".",
         );
+    }
+}
+
+/// `[audit]`; the key is in the environment.
+pub(super) fn checkpoints(root: &Node<'_>, report: &mut Report) -> Checkpoints {
+    let of = |key: &str| root.get("audit").and_then(|section| section.get(key));
+    let channel = of("channel").and_then(|node| slack_id(&node, &['C', 'G'], CHANNEL_REMEDY, report));
+    Checkpoints {
+        key: None,
+        file: of("file").and_then(|node| absolute(&node, report)),
+        channel,
+        witnesses: addresses(of("witnesses"), report),
+    }
+}
+
+/// Warns of checkpoints that nothing signs, and of a key that signs none.
+pub(super) fn check_checkpoints(checkpoints: &Checkpoints, report: &mut Report) {
+    let Checkpoints {
+        key,
+        file,
+        channel,
+        witnesses,
+    } = checkpoints;
+    let goes_somewhere = file.is_some() || channel.is_some() || !witnesses.is_empty();
+    match (key, goes_somewhere) {
+        (None, true) => report.warning(
+            "audit",
+            "no checkpoint is made: COUNTERSIGN_CHECKPOINT_KEY is not set",
+            "Make a key: countersign audit keygen --output FILE. Then set COUNTERSIGN_CHECKPOINT_KEY_FILE=FILE.",
+        ),
+        (Some(_), false) => report.warning(
+            "COUNTERSIGN_CHECKPOINT_KEY",
+            "no checkpoint is made: [audit] names no place for one",
+            "Set audit.file, audit.channel or audit.witnesses.",
+        ),
+        _ => {}
     }
 }
 

@@ -30,7 +30,9 @@ pub const KEYS: &[Setting] = &[
     setting("people.NAME.email", "none", "The person's e-mail address. Used so far only to find a person who is named twice."),
     setting("roles.ROLE", "none", "Who fills a role: names from `[people]`, or a Slack user group as `group:S…`. Roles: release_manager, deployment_engineer, qa_lead, product_owner, tech_lead, cto, cto_deputy, auditor (not used yet)."),
     setting("mail.teams", "none", "Addresses that reach all teams: mailed when an emergency's notice is not confirmed in #releases after 5 minutes. The notice 24 hours before a release is not mailed yet."),
-    setting("audit.witnesses", "none", "Addresses that will get the head of the audit chain, so that a rewritten log is noticed. Not used yet."),
+    setting("audit.witnesses", "none", "Addresses that are mailed a signed checkpoint of the audit log once a day, if anything was logged, so that a rewritten log is noticed. Needs COUNTERSIGN_CHECKPOINT_KEY."),
+    setting("audit.file", "none", "The file that signed checkpoints are appended to, hourly and after each deployment, if anything was logged: an absolute path, where a restored database doesn't take it back. Needs COUNTERSIGN_CHECKPOINT_KEY."),
+    setting("audit.channel", "none", "The channel, `C…` or `G…`, where signed checkpoints are posted at the same times. Needs COUNTERSIGN_CHECKPOINT_KEY."),
     setting("escalation.webhook", "none", "An https address that is called when an emergency's notice is not confirmed in #releases after 15 minutes, and again after 45. Treated as a secret."),
     setting("escalation.command", "none", "A program (absolute path) and its arguments, run at the same times. `{summary}` becomes one line about what happened."),
     setting("services.NAME.channel", "required", "The service's Slack channel, `C…` or `G…`, for its cards and their threads."),
@@ -53,6 +55,7 @@ pub const KEYS: &[Setting] = &[
 /// Every variable that the program reads. Those in [`SECRET_VARIABLES`] can also be given as a file.
 #[rustfmt::skip]
 pub const VARIABLES: &[Setting] = &[
+    setting("COUNTERSIGN_CHECKPOINT_KEY", "none", "The private key that signs checkpoints of the audit log, as `countersign audit keygen` makes it. Without it no checkpoint is made."),
     setting("COUNTERSIGN_CONFIG", "countersign.toml", "The configuration file."),
     setting("COUNTERSIGN_DATA", "./countersign-data", "The folder for the SQLite database and the output of deployments."),
     setting("COUNTERSIGN_LISTEN", "127.0.0.1:3000", "Address and port for Slack's requests. `0.0.0.0:3000` listens on every interface; put TLS in front of it."),
@@ -69,6 +72,7 @@ pub const VARIABLES: &[Setting] = &[
 
 /// The variables that hold secrets. For each, `NAME_FILE` may name a file instead, readable by its owner only.
 pub const SECRET_VARIABLES: &[&str] = &[
+    "COUNTERSIGN_CHECKPOINT_KEY",
     "DATABASE_URL",
     "SLACK_BOT_TOKEN",
     "SLACK_SIGNING_SECRET",

@@ -290,7 +290,7 @@ fn program<'t>(
     Some(program)
 }
 
-fn absolute(node: &Node<'_>, report: &mut Report) -> Option<PathBuf> {
+pub(super) fn absolute(node: &Node<'_>, report: &mut Report) -> Option<PathBuf> {
     let path = Path::new(node.text(report)?);
     if path.is_absolute() {
         return Some(path.to_owned());

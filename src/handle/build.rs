@@ -217,6 +217,7 @@ pub(crate) fn new_job(due: &Due, version: u64, index: usize, now_ms: i64) -> any
         .and_then(|kind| kind.as_str())
         .unwrap_or_default()
         .to_owned();
+    let subject = job.release().map(ReleaseKey::to_string).unwrap_or_default();
     let (order_key, coalesce_key) = match job {
         // One at a time per message, and one waiting is enough: it will render what is true then.
         Job::RefreshMessage { message } => {
@@ -229,7 +230,7 @@ pub(crate) fn new_job(due: &Due, version: u64, index: usize, now_ms: i64) -> any
         _ => (None, None),
     };
     Ok(NewJob {
-        id: format!("{}/{version}/{index}", job.release()),
+        id: format!("{subject}/{version}/{index}"),
         kind: format!("{kind}.v1"),
         payload: payload.to_string(),
         lane: job.lane().key().to_owned(),
@@ -238,7 +239,7 @@ pub(crate) fn new_job(due: &Due, version: u64, index: usize, now_ms: i64) -> any
         coalesce_key,
         due_ms: due.at_ms,
         attempts_max: crate::jobs::attempts_max(job),
-        subject: job.release().to_string(),
+        subject,
     })
 }
 

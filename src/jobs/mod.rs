@@ -2,12 +2,14 @@
 //! through [`crate::handle`] and settles the job in the same transaction.
 
 mod attempt;
+mod checkpoint;
 mod message;
 mod retry;
 mod run;
 mod view;
 mod waiting;
 
+pub use checkpoint::Witnesses;
 pub use retry::{Ran, attempts_max};
 pub use run::{Deployments, Outside, Script};
 

@@ -1,7 +1,7 @@
 //! One match: from a job to what is done outside, and to the command that records its result.
 
 use super::retry::{Ran, all_teams_wait_for};
-use super::{attempt, message, settlement};
+use super::{attempt, checkpoint, message, settlement};
 use crate::deploy::launch::OutputLimits;
 use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
@@ -51,6 +51,8 @@ pub struct Outside {
     pub escalation: Escalation,
     /// How services are deployed.
     pub deployments: Deployments,
+    /// Where checkpoints of the log go; nothing if none are made.
+    pub witnesses: Option<checkpoint::Witnesses>,
     /// Git repositories, by service.
     pub repositories: BTreeMap<ServiceName, String>,
     /// Hides the bot's own secrets in whatever is shown or kept.
@@ -219,12 +221,18 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         Job::MailNotice { release, attempt } => message::mail_notice(&desk, release, *attempt).await,
         Job::Page { release, attempt, step } => message::page(&desk, release, *attempt, *step).await,
         Job::LookAgain { release } => desk.look_again(release).await,
+        Job::Checkpoint { place, position } => checkpoint::carry(&desk, *place, *position).await,
         Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,
     };
     match ran.unwrap_or_else(|trouble| trouble.into_ran(&outside.redactor)) {
         Ran::Dead { reason } if all_teams_wait_for(job) => {
             // Not dead, so it would not be seen among the dead: a person has to mend this all the same.
-            tracing::error!(job = claimed.id, release = %job.release(), reason, "#releases can't be told: {reason}");
+            tracing::error!(
+                job = claimed.id,
+                release = claimed.subject,
+                reason,
+                "#releases can't be told: {reason}"
+            );
             Ran::Failed {
                 retry_after_ms: Some(LOOK_AGAIN_MS),
                 reason,

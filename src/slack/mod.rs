@@ -6,6 +6,7 @@ pub mod binding;
 pub mod blocks;
 pub mod buttons;
 pub mod cards;
+pub mod checkpoint;
 pub mod client;
 pub mod form;
 pub mod gates;

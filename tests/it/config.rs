@@ -46,6 +46,8 @@ arguments = ["{version}"]
 
 const BOT_TOKEN: &str = "xoxb-canary-0123456789";
 const SIGNING_SECRET: &str = "canary0123456789canary";
+/// 32 bytes in base64.
+const CHECKPOINT_KEY: &str = "canarycanarycanarycanarycanarycanarycanaryA=";
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
     let whole = [
@@ -352,6 +354,7 @@ fn no_secret_shows_in_anything_that_is_printed() {
         ("SLACK_SIGNING_SECRET_PREVIOUS", "canary9876543210"),
         ("SLACK_APP_TOKEN", "xapp-canary-0123456789"),
         ("DATABASE_URL", "postgres://bot:canary@db.acme.test/countersign"),
+        ("COUNTERSIGN_CHECKPOINT_KEY", CHECKPOINT_KEY),
     ];
     let text = changed(
         "[escalation]",
@@ -518,7 +521,8 @@ fn repository_file(name: &str) -> String {
 #[test]
 fn the_example_loads_and_shows_every_key() {
     let example = repository_file("countersign.example.toml");
-    let (_, warnings) = load(&[], &example).unwrap_or_else(|problems| panic!("{problems}"));
+    let key = [("COUNTERSIGN_CHECKPOINT_KEY", CHECKPOINT_KEY)];
+    let (_, warnings) = load(&key, &example).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(warnings.0.is_empty(), "{warnings}");
     let table: toml::Table = example.parse().unwrap();
     for key in KEYS {

@@ -10,6 +10,7 @@
 )]
 
 mod adapters;
+mod audit;
 mod browser;
 mod config;
 mod deploy;

@@ -2,6 +2,7 @@
 //! worker apart, and kill -9 at any moment.
 
 mod audited;
+mod checkpointed;
 mod cut_off;
 mod dead;
 mod faults;

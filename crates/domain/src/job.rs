@@ -99,6 +99,13 @@ pub enum Job {
         /// Of which release.
         release: ReleaseKey,
     },
+    /// Carry a signed checkpoint of the log outside. Safe: it is the same text every time; at worst one copy more.
+    Checkpoint {
+        /// Where to.
+        place: CheckpointPlace,
+        /// Of the entries up to here.
+        position: u64,
+    },
     /// Timer: the end of a window of repeated refusals. Safe: the count is compared when it is closed.
     CloseRefusals {
         /// The release.
@@ -106,6 +113,29 @@ pub enum Job {
         /// Which window.
         key: String,
     },
+}
+
+/// Where checkpoints of the log go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointPlace {
+    /// A file beside the database.
+    File,
+    /// A Slack channel.
+    Channel,
+    /// The mailboxes of witnesses.
+    Witnesses,
+}
+
+impl CheckpointPlace {
+    /// The place in one word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Channel => "channel",
+            Self::Witnesses => "witnesses",
+        }
+    }
 }
 
 /// Lanes have their own workers: no backlog of cards delays a start or a notice.
@@ -121,7 +151,7 @@ pub enum Lane {
     Source,
     /// Questions and cards.
     Message,
-    /// Mail and pages.
+    /// Mail, pages, and checkpoints of the log.
     Mail,
 }
 
@@ -165,13 +195,14 @@ impl Job {
             | Self::LookAgain { .. }
             | Self::CloseRefusals { .. } => Lane::Clock,
             Self::RefreshMessage { .. } | Self::PostMessage { .. } => Lane::Message,
-            Self::MailNotice { .. } | Self::Page { .. } => Lane::Mail,
+            Self::MailNotice { .. } | Self::Page { .. } | Self::Checkpoint { .. } => Lane::Mail,
         }
     }
 
-    /// The release it is about.
-    pub fn release(&self) -> &ReleaseKey {
+    /// The release it is about; nothing if it is about the whole log.
+    pub fn release(&self) -> Option<&ReleaseKey> {
         match self {
+            Self::Checkpoint { .. } => None,
             Self::ResolveSource { release }
             | Self::StartAttempt { release, .. }
             | Self::WatchAttempt { release, .. }
@@ -183,8 +214,8 @@ impl Job {
             | Self::MailNotice { release, .. }
             | Self::Page { release, .. }
             | Self::LookAgain { release }
-            | Self::CloseRefusals { release, .. } => release,
-            Self::RefreshMessage { message } | Self::PostMessage { message } => message.release(),
+            | Self::CloseRefusals { release, .. } => Some(release),
+            Self::RefreshMessage { message } | Self::PostMessage { message } => Some(message.release()),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod canonical;
 pub mod case;
+pub mod checkpoint;
 pub mod command;
 pub mod decide;
 pub mod digest;
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod intents;
 pub mod job;
 pub mod log_entry;
+pub mod log_export;
 pub mod people;
 pub mod policy;
 pub mod refusal;

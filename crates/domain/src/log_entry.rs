@@ -2,6 +2,7 @@
 //! The same functions seal new entries and judge stored ones, so that they can't drift apart.
 
 use crate::canonical::{self, NotCanonical};
+use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -209,6 +210,8 @@ pub enum BreakKind {
     HeadDiffers,
     /// Entries stand after the recorded head: they were added beside every commit.
     BeyondHead,
+    /// The entry at a checkpoint's position is another one: something up to here was rewritten, and chained anew.
+    Rewritten,
 }
 
 impl fmt::Display for BreakKind {
@@ -227,6 +230,7 @@ impl fmt::Display for BreakKind {
             Self::Truncated => "truncated: the chain ends before its recorded head",
             Self::HeadDiffers => "head differs: the chain's end is not the recorded head",
             Self::BeyondHead => "added: it stands after the recorded head",
+            Self::Rewritten => "rewritten: it is not the entry that a checkpoint names",
         })
     }
 }
@@ -249,10 +253,12 @@ impl fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 /// Checks entries one by one, in the order in which they are stored.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Verifier {
     head: Head,
     streams: BTreeMap<String, u64>,
+    /// Not reached yet, the next one last.
+    checkpoints: Vec<Checkpoint>,
 }
 
 impl Verifier {
@@ -261,7 +267,17 @@ impl Verifier {
         Self {
             head: Head::genesis(log),
             streams: BTreeMap::new(),
+            checkpoints: Vec::new(),
         }
+    }
+
+    /// The same verifier, which also holds the log against checkpoints of it. Only they show that a chain was cut off, or
+    /// changed and chained anew.
+    #[must_use]
+    pub fn against(mut self, mut checkpoints: Vec<Checkpoint>) -> Self {
+        checkpoints.sort_by(|a, b| b.cmp(a));
+        self.checkpoints = checkpoints;
+        self
     }
 
     /// Takes the next entry.
@@ -295,7 +311,28 @@ impl Verifier {
         self.head.position = position;
         self.head.hash = sealed.hash.clone();
         self.head.logged_ms = entry.logged_ms;
+        self.pass_checkpoints()?;
         Ok(entry)
+    }
+
+    /// Compares the end so far with every checkpoint of its position.
+    fn pass_checkpoints(&mut self) -> Result<(), Broken> {
+        let position = self.head.position;
+        while let Some(checkpoint) = self.checkpoints.pop_if(|next| next.position <= position) {
+            if checkpoint.log != self.head.log {
+                return Err(Broken {
+                    position,
+                    kind: BreakKind::ForeignLog,
+                });
+            }
+            if checkpoint.hash != self.head.hash {
+                return Err(Broken {
+                    position,
+                    kind: BreakKind::Rewritten,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Compares the end of the chain with the recorded head, if there is one to compare with, and
@@ -303,7 +340,20 @@ impl Verifier {
     ///
     /// # Errors
     /// [`BreakKind::Truncated`] or [`BreakKind::HeadDiffers`].
-    pub fn finish(self, recorded: Option<&Head>) -> Result<Head, Broken> {
+    pub fn finish(mut self, recorded: Option<&Head>) -> Result<Head, Broken> {
+        // Those of an empty log, which no entry has passed.
+        self.pass_checkpoints()?;
+        if let Some(ahead) = self.checkpoints.first() {
+            let foreign = ahead.log != self.head.log;
+            return Err(Broken {
+                position: self.head.position + 1,
+                kind: if foreign {
+                    BreakKind::ForeignLog
+                } else {
+                    BreakKind::Truncated
+                },
+            });
+        }
         match recorded {
             Some(recorded) if recorded.position > self.head.position => Err(Broken {
                 position: self.head.position + 1,

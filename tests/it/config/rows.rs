@@ -23,6 +23,11 @@ pub const FILE_PROBLEMS: &[((&str, &str), &str)] = &[
     ((r#"admins = ["ann", "bob"]"#, r#"admins = ["group:S0ADMINS"]"#),
      "slack.admins (line 6): a group can't be an admin
     Name people of [people]: who leads a Slack group is not Countersign's to check."),
+    (("[escalation]", "[audit]\nfile = \"checkpoints\"\nchannel = \"#audit\"\n[escalation]"),
+     r##"audit.channel (line 21): "#audit" is not a Slack id of the form C… or G…
+    Copy the id, C… or G…, from the end of the channel's details in Slack; a #name won't do.
+audit.file (line 20): it is not an absolute path
+    Write the whole path, from / on."##),
     (("releases_channel", "message_gap_ms = 0
 releases_channel"),
      "slack.message_gap_ms (line 5): 0 is outside the limits, 10 to 60000
@@ -283,6 +288,9 @@ pub const VARIABLE_PROBLEMS: &[(&[(&str, &str)], &str)] = &[
     (&[("COUNTERSIGN_METRICS_LISTEN", "127.0.0.1:3000")],
      "COUNTERSIGN_METRICS_LISTEN: it is the same address as COUNTERSIGN_LISTEN
     Choose another port, or remove it: /metrics is then served beside the rest."),
+    (&[("COUNTERSIGN_CHECKPOINT_KEY", "canary")],
+     "COUNTERSIGN_CHECKPOINT_KEY: it is not 32 bytes in base64, which have 44 characters
+    Copy the whole key, or make one: countersign audit keygen --output FILE"),
     (&[("SMTP_FROM", "")],
      "SMTP_FROM: it is not set, but SMTP_URL is
     Name the sender, such as `Countersign <countersign@example.com>`, or remove SMTP_URL."),
@@ -341,6 +349,9 @@ pub const FILE_WARNINGS: &[((&str, &str), &str)] = &[
     ((r#"teams = ["all@acme.test"]"#, ""),
      r#"mail.teams: no address reaches all teams: an emergency whose notice fails in Slack has no second way to them
     Name the address of a list, such as "all-teams@example.com"."#),
+    (("[escalation]", "[audit]\nfile = \"/var/log/checkpoints\"\n[escalation]"),
+     "audit: no checkpoint is made: COUNTERSIGN_CHECKPOINT_KEY is not set
+    Make a key: countersign audit keygen --output FILE. Then set COUNTERSIGN_CHECKPOINT_KEY_FILE=FILE."),
     ((r#"[escalation]
 command = ["/bin/page", "{summary}"]
 "#, ""),
@@ -362,6 +373,9 @@ pub const VARIABLE_WARNINGS: &[(&[(&str, &str)], &str)] = &[
     (&[("SMTP_URL", ""), ("SMTP_FROM", "")],
      "SMTP_URL: no mail is sent: an emergency whose notice fails in Slack has no second way to all teams
     Set SMTP_URL and SMTP_FROM."),
+    (&[("COUNTERSIGN_CHECKPOINT_KEY", "canarycanarycanarycanarycanarycanarycanaryA=")],
+     "COUNTERSIGN_CHECKPOINT_KEY: no checkpoint is made: [audit] names no place for one
+    Set audit.file, audit.channel or audit.witnesses."),
     (&[("COUNTERSIGN_LISTN", "x")],
      "COUNTERSIGN_LISTN: no such variable is read. Did you mean `COUNTERSIGN_LISTEN`?
     Correct the name, or remove it."),

@@ -15,8 +15,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Where a test named `a::b::c` may be: `c` in the file `a/b.rs`, below one of these.
-const HOMES: [(&str, &str); 3] = [
+const HOMES: [(&str, &str); 4] = [
     ("rules::", "crates/domain/tests/rules"),
+    ("audit::", "crates/domain/tests/audit"),
     ("it::", "tests/it"),
     ("countersign::", "src"),
 ];
@@ -35,7 +36,7 @@ fn code_words(text: &str) -> impl Iterator<Item = &str> {
 fn assert_exists(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = HOMES.iter().find(|(prefix, _)| name.starts_with(prefix));
-    let (prefix, folder) = home.unwrap_or_else(|| panic!("{name}: begin with rules::, it:: or countersign::"));
+    let (prefix, folder) = home.unwrap_or_else(|| panic!("{name}: begin with rules::, audit::, it:: or countersign::"));
     let (module, test) = name[prefix.len()..]
         .rsplit_once("::")
         .unwrap_or_else(|| panic!("{name}"));

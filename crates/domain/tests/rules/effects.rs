@@ -379,7 +379,7 @@ fn starts_and_notices_have_lanes_of_their_own() {
         ]
     );
     for due in due {
-        assert_eq!(due.job.release(), &key("REL-789"));
+        assert_eq!(due.job.release(), Some(&key("REL-789")));
         let written = serde_json::to_string(&due.job).unwrap();
         assert_eq!(
             serde_json::from_str::<Job>(&written).unwrap(),
