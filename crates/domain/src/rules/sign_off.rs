@@ -52,17 +52,16 @@ pub fn expires_ms(sign_off: &SignOff, release: &Release, policy: &Policy) -> Mil
 }
 
 /// Until when what was judged of the sign-offs at `now_ms` holds: the first of them to expire, and the first fact on which
-/// they rest to grow old. A start that commits later rests on nothing.
+/// they rest to grow old. A start that commits later rests on nothing. One that had expired before (an emergency's tech
+/// lead may owe it) counted for nothing, so nothing rests on it.
 pub fn holds_until_ms(case: &Case, policy: &Policy, now_ms: Millis) -> Option<Millis> {
     let release = case.release.as_ref()?;
-    let expiries = release
-        .sign_offs
-        .values()
-        .map(|sign_off| expires_ms(sign_off, release, policy));
-    let facts = release
-        .sign_offs
-        .values()
-        .filter_map(|sign_off| case.people.facts.get(&sign_off.person));
+    let counting = || {
+        let sign_offs = release.sign_offs.values();
+        sign_offs.filter(|sign_off| now_ms < expires_ms(sign_off, release, policy))
+    };
+    let expiries = counting().map(|sign_off| expires_ms(sign_off, release, policy));
+    let facts = counting().filter_map(|sign_off| case.people.facts.get(&sign_off.person));
     let ages = facts
         .filter(|facts| facts.is_fresh(now_ms))
         .map(|facts| facts.observed_ms + FACTS_MAX_AGE_MS);

@@ -4,6 +4,7 @@ use crate::support::{Scenario, T0, proposal};
 use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis};
 use domain::release::{AttemptResult, Status};
 use domain::rules::gates::{Detail, GateState, Moment};
+use domain::rules::sign_off::holds_until_ms;
 
 #[track_caller]
 fn check(mut scenario: Scenario, rule: &str, until_ms: Millis) {
@@ -179,4 +180,18 @@ fn the_ctos_second_click_after_the_first_ran_out_starts_the_retry() {
         "DeploymentRequested 2 by nobody",
         "EnvironmentLocked 2 for REL-789",
     ]);
+}
+
+#[test]
+fn a_start_does_not_wait_for_a_tech_leads_word_that_ran_out_before() {
+    let mut s = Scenario::hotfix_deploying();
+    s.at(3).ends(AttemptResult::Failed(1));
+    s.at_ms(4 * HOUR_MS + 2 * MINUTE_MS)
+        .by("cleo")
+        .approves()
+        .then_status(Status::Queued);
+    assert_eq!(s.gate("signoff.tech-lead").state, GateState::Owed);
+    // The facts about the CTO grow old first.
+    assert_eq!(holds_until_ms(&s.case, &s.policy, s.now), Some(s.now + MINUTE_MS));
+    s.starts().then_status(Status::Deploying);
 }
