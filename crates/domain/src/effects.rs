@@ -123,10 +123,15 @@ fn is_told(event: &Event) -> bool {
 fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -> Vec<(Job, Millis)> {
     let key = release.key.clone();
     match event {
-        Event::ReleasePlanned { .. }
-        | Event::HotfixRequested { .. }
-        | Event::PlanChanged { .. }
-        | Event::CommitTyped { .. } => {
+        Event::ReleasePlanned { plan, .. } | Event::PlanChanged { plan, .. } => {
+            // When the slot is over, card and question must say so by themselves, wherever the release stands.
+            let end_ms = plan.start_ms + plan.length_ms;
+            let look_again = (Job::LookAgain { release: key.clone() }, end_ms);
+            let mut jobs = vec![(Job::ResolveSource { release: key }, now_ms)];
+            jobs.extend((end_ms > now_ms).then_some(look_again));
+            jobs
+        }
+        Event::HotfixRequested { .. } | Event::CommitTyped { .. } => {
             vec![(Job::ResolveSource { release: key }, now_ms)]
         }
         Event::SignOffRequested { role, revision, .. } => {
@@ -149,14 +154,13 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             vec![(Job::LookAgain { release: key }, at_ms)]
         }
         Event::ReleaseApproved {} => {
-            // When the slot begins the deployment engineer may start, and when it is over nobody may: the card says so by itself.
-            let slot = release
-                .plan
-                .as_ref()
-                .map(|plan| [plan.start_ms, plan.start_ms + plan.length_ms]);
-            let times = slot.into_iter().flatten().filter(|at_ms| *at_ms > now_ms);
-            times
-                .map(|at_ms| (Job::LookAgain { release: key.clone() }, at_ms))
+            // When the slot begins the deployment engineer may start: the card says so by itself. Its end is looked at since
+            // the plan.
+            let begins_ms = release.plan.as_ref().map(|plan| plan.start_ms);
+            let begins_ms = begins_ms.filter(|at_ms| *at_ms > now_ms);
+            begins_ms
+                .map(|at_ms| (Job::LookAgain { release: key }, at_ms))
+                .into_iter()
                 .collect()
         }
         Event::DeploymentRequested { attempt, .. } => vec![(

@@ -71,7 +71,9 @@ fn each_event_has_exactly_these_jobs() {
             .unwrap()
             .to_owned();
         let expected: Vec<&str> = match name.as_str() {
-            "ReleasePlanned.v1" | "HotfixRequested.v1" | "PlanChanged.v1" | "CommitTyped.v1" => vec!["resolve_source"],
+            "HotfixRequested.v1" | "CommitTyped.v1" => vec!["resolve_source"],
+            // The slot ends two hours after minute 0.
+            "ReleasePlanned.v1" | "PlanChanged.v1" => vec!["resolve_source", "look_again +118m"],
             // Signed at minute 0 of its own scenario; looked at from minute 2.
             "SignedOff.v1" => vec!["look_again +238m"],
             "DeploymentRequested.v1" => vec!["start_attempt"],
