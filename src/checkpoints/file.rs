@@ -25,20 +25,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Note>> {
     notes(&text).map_err(anyhow::Error::msg).with_context(place)
 }
 
-/// The same, but a file that isn't there yet holds none.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_if_there(path: &Path) -> anyhow::Result<Vec<Note>> {
-    match path.try_exists() {
-        Ok(false) => Ok(Vec::new()),
-        Ok(true) => read(path),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
-}
-
-/// Appends a signed note, unless it stands there, and makes it durable. A piece that a crash left behind is cut from it by
-/// an empty line.
+/// Appends a signed note, unless it stands there, and makes it durable.
 ///
 /// # Errors
 /// When the file can't be read or written.
@@ -51,6 +38,7 @@ pub fn append(path: &Path, note: &str) -> anyhow::Result<()> {
         .mode(0o644)
         .open(path)
         .with_context(place)?;
+    file.lock().with_context(place)?;
     let mut text = String::new();
     (&file)
         .take(FILE_BYTES_MAX)
@@ -64,8 +52,14 @@ pub fn append(path: &Path, note: &str) -> anyhow::Result<()> {
         whole if whole.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    file.write_all(format!("{gap}{note}").as_bytes()).with_context(place)?;
-    file.sync_all().with_context(place)?;
+    // One at a time, and whole or not at all: what is half written would be read as a broken checkpoint.
+    let written = file
+        .write_all(format!("{gap}{note}").as_bytes())
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = file.set_len(text.len() as u64);
+        return Err(error).with_context(place);
+    }
     if text.is_empty()
         && let Some(folder) = path.parent()
     {
@@ -76,4 +70,38 @@ pub fn append(path: &Path, note: &str) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoints::key::SigningKey;
+    use crate::config::Secret;
+    use domain::checkpoint::Checkpoint;
+    use domain::digest::Digest;
+
+    fn note(position: u64) -> String {
+        let key = SigningKey::new(&Secret::new("dGhlIGtleSBvZiB0aGUgdGVzdCB2ZWN0b3JzLCBubyE=")).unwrap();
+        key.sign(&Checkpoint {
+            position,
+            log: "log-1".to_owned(),
+            hash: Digest::of(&position.to_le_bytes()),
+        })
+    }
+
+    #[test]
+    fn a_checkpoint_is_appended_once_and_read_back_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints");
+        for position in [1, 2, 2, 1, 30] {
+            append(&path, &note(position)).unwrap();
+        }
+        let positions: Vec<u64> = read(&path)
+            .unwrap()
+            .iter()
+            .map(|note| note.checkpoint.position)
+            .collect();
+        assert_eq!(positions, [1, 2, 30]);
+        assert!(append(&folder.path().join("missing/checkpoints"), &note(1)).is_err());
+    }
 }
