@@ -26,9 +26,7 @@ pub(crate) fn settle(
     else {
         return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
     };
-    if attempt.settlements.get(person) == Some(&choice) {
-        return Err(needs_another(draft, person));
-    }
+    let said_before = attempt.settlements.get(person) == Some(&choice);
     let first = attempt
         .settlements
         .iter()
@@ -40,11 +38,17 @@ pub(crate) fn settle(
             second = Some(other.clone());
         }
     }
-    draft.record(Event::SettlementProposed {
-        attempt: number,
-        choice,
-        by: person.clone(),
-    });
+    // Both may have said it while one of them had lost the role: whoever repeats it when both may, settles it.
+    if said_before && second.is_none() {
+        return Err(needs_another(draft, person));
+    }
+    if !said_before {
+        draft.record(Event::SettlementProposed {
+            attempt: number,
+            choice,
+            by: person.clone(),
+        });
+    }
     let Some(other) = second else { return Ok(()) };
     draft.record(Event::AttemptSettled {
         attempt: number,

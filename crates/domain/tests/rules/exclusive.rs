@@ -323,3 +323,20 @@ fn who_has_left_since_is_no_second_person() {
         .settles(SettlementChoice::Finished)
         .then_status(Status::Released);
 }
+
+#[test]
+fn what_two_have_said_while_one_was_out_of_role_is_settled_by_saying_it_again() {
+    let mut s = interrupted();
+    s.by("dev").settles(SettlementChoice::Failed);
+    s.is_now("dev", Standing::Active, &[]);
+    s.by("theo")
+        .settles(SettlementChoice::Failed)
+        .then_events(["SettlementProposed failed by theo"]);
+    s.by("theo")
+        .settles(SettlementChoice::Failed)
+        .then_refused("deploy.start", "already_signed");
+    s.is_now("dev", Standing::Active, &[Role::DeploymentEngineer]);
+    s.by("dev")
+        .settles(SettlementChoice::Failed)
+        .then_events(["AttemptSettled failed by dev theo", "EnvironmentUnlocked 1"]);
+}
