@@ -83,6 +83,8 @@ struct Inner {
 enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
+    #[cfg(feature = "simulation")]
+    Memory(super::memory::Door),
 }
 
 impl fmt::Debug for Store {
@@ -90,6 +92,8 @@ impl fmt::Debug for Store {
         let engine = match self.0.pool {
             Pool::Sqlite(_) => "SQLite",
             Pool::Postgres(_) => "PostgreSQL",
+            #[cfg(feature = "simulation")]
+            Pool::Memory(_) => "memory",
         };
         write!(f, "Store({engine}, {})", self.0.log)
     }
@@ -133,6 +137,18 @@ impl Store {
             let (pool, writer) = sqlite::open(&sqlite::path_of(url)?, (options.clock)()).await?;
             (Pool::Sqlite(pool), Writer::Sqlite(Box::new(writer)), None)
         };
+        Ok(Self::serving(pool, writer, herald, wakes, options))
+    }
+
+    /// Opens the simulation's database over `line`.
+    #[cfg(feature = "simulation")]
+    pub fn open_memory(memory: &super::Memory, line: Arc<dyn super::Line>, options: Options) -> Self {
+        let door = memory.door(line);
+        let writer = Writer::Memory(door.clone());
+        Self::serving(Pool::Memory(door), writer, None, Wakes::new(), options)
+    }
+
+    fn serving(pool: Pool, writer: Writer, herald: Option<AbortHandle>, wakes: Wakes, options: Options) -> Self {
         let log = writer.log().to_owned();
         let (inbox, work) = mpsc::channel(WAITING_MAX);
         let clock = options.clock;
@@ -143,7 +159,7 @@ impl Store {
             wakes: wakes.clone(),
         };
         tokio::spawn(committer.run());
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             pool,
             inbox: Some(inbox),
             wakes,
@@ -151,7 +167,7 @@ impl Store {
             wall: options.wall,
             log,
             herald,
-        })))
+        }))
     }
 
     /// Opens a database for verbs that only read, beside whoever serves it.
@@ -161,7 +177,7 @@ impl Store {
         } else {
             Pool::Sqlite(sqlite::open_read_only(&sqlite::path_of(url)?).await?)
         };
-        let rows = read_from(&pool, sql!("SELECT log FROM meta"), Vec::new()).await;
+        let rows = read_from(&pool, sql!(log: "SELECT log FROM meta"), Vec::new()).await;
         let rows = rows.map_err(StoreError::from)?;
         let log = rows
             .first()
@@ -200,6 +216,8 @@ impl Store {
         match &self.0.pool {
             Pool::Sqlite(pool) => pool.close().await,
             Pool::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "simulation")]
+            Pool::Memory(_) => {}
         }
     }
 
@@ -272,6 +290,10 @@ impl Store {
 
     /// Rows of one statement that changes something outside the log, durable when they arrive.
     pub(super) async fn change(&self, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyRow>, Failure> {
+        #[cfg(feature = "simulation")]
+        if let Pool::Memory(door) = &self.0.pool {
+            return door.change(sql.name, &params).await;
+        }
         let Pool::Postgres(pool) = &self.0.pool else {
             let (answer, rows) = oneshot::channel();
             self.enqueue(Work::Write(Write {
@@ -319,6 +341,8 @@ async fn read_from(pool: &Pool, sql: Sql, params: Vec<Param>) -> Result<Vec<AnyR
                     let rows = bind!(sql.postgres, params.iter().cloned()).fetch_all(pool).await?;
                     Ok(rows.into_iter().map(AnyRow::Postgres).collect())
                 }
+                #[cfg(feature = "simulation")]
+                Pool::Memory(door) => door.read(sql.name, &params).await,
             }
         };
         match timeout_at(until, reading).await {

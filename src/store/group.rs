@@ -119,6 +119,8 @@ pub(super) struct Written {
 pub(super) enum Writer {
     Sqlite(Box<sqlite::Writer>),
     Postgres(Box<postgres::Writer>),
+    #[cfg(feature = "simulation")]
+    Memory(super::memory::Door),
 }
 
 impl Writer {
@@ -127,6 +129,8 @@ impl Writer {
         match self {
             Self::Sqlite(writer) => &writer.log,
             Self::Postgres(writer) => &writer.log,
+            #[cfg(feature = "simulation")]
+            Self::Memory(door) => door.log(),
         }
     }
 
@@ -134,6 +138,8 @@ impl Writer {
         match self {
             Self::Sqlite(engine) => engine.write(commits, writes, now_ms).await,
             Self::Postgres(engine) => engine.write(commits, now_ms).await,
+            #[cfg(feature = "simulation")]
+            Self::Memory(door) => door.write(commits, now_ms).await,
         }
     }
 
@@ -141,6 +147,8 @@ impl Writer {
         match self {
             Self::Sqlite(writer) => writer.close().await,
             Self::Postgres(writer) => writer.close().await,
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => {}
         }
     }
 }

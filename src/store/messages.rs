@@ -42,7 +42,7 @@ impl Store {
     /// A message by its outbox id.
     pub async fn message(&self, id: &str) -> Result<Option<MessageRow>, StoreError> {
         let sql = sql!(
-            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+            message: "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
              WHERE id = $1"
         );
         Ok(decoded(&self.read(sql, vec![id.into()]).await?, message_row)?.pop())
@@ -51,7 +51,7 @@ impl Store {
     /// All messages about a release.
     pub async fn messages_of(&self, subject: &str) -> Result<Vec<MessageRow>, StoreError> {
         let sql = sql!(
-            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+            messages_of: "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
              WHERE subject = $1 ORDER BY id"
         );
         decoded(&self.read(sql, vec![subject.into()]).await?, message_row)
@@ -60,7 +60,7 @@ impl Store {
     /// The message that Slack names by channel and `ts`.
     pub async fn find_message(&self, channel: &str, ts: &str) -> Result<Option<MessageRow>, StoreError> {
         let sql = sql!(
-            "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
+            find_message: "SELECT id, subject, channel, ts, state, rendered_version, rendered, attempted_ms FROM message
              WHERE channel = $1 AND ts = $2 AND ts <> ''"
         );
         Ok(decoded(&self.read(sql, vec![channel.into(), ts.into()]).await?, message_row)?.pop())
@@ -77,7 +77,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<PostAttempt, StoreError> {
         let sql = sql!(
-            "INSERT INTO message (id, subject, channel, ts, state, rendered_version, rendered, attempted_ms)
+            begin_post: "INSERT INTO message (id, subject, channel, ts, state, rendered_version, rendered, attempted_ms)
              VALUES ($1, $2, $3, '', 'posting', 0, '', $5)
              ON CONFLICT (id) DO UPDATE SET attempted_ms = $5, channel = $3
                  WHERE message.state = 'posting' AND message.attempted_ms = $4
@@ -107,7 +107,7 @@ impl Store {
     ) -> Result<Option<i64>, StoreError> {
         // A turn far ahead is one of a clock that was set back since.
         let sql = sql!(
-            "INSERT INTO channel_turn (channel, next_ms) VALUES ($1, $2 + $3)
+            take_turn: "INSERT INTO channel_turn (channel, next_ms) VALUES ($1, $2 + $3)
              ON CONFLICT (channel) DO UPDATE SET next_ms = $3 +
                  CASE WHEN channel_turn.next_ms BETWEEN $2 AND $2 + $4 THEN channel_turn.next_ms ELSE $2 END
                  WHERE channel_turn.next_ms <= $2 + $4 OR channel_turn.next_ms > $2 + $5
@@ -135,7 +135,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         // A repeat must not undo what was rendered since.
         let sql = sql!(
-            "UPDATE message SET channel = $2, ts = $3,
+            record_posted: "UPDATE message SET channel = $2, ts = $3,
                  state = CASE WHEN state = 'verified' THEN state ELSE 'posted' END,
                  rendered_version = CASE WHEN ts = '' THEN $4 ELSE rendered_version END,
                  rendered = CASE WHEN ts = '' THEN $5 ELSE rendered END
@@ -155,7 +155,7 @@ impl Store {
     /// stands elsewhere by now, or was read back.
     pub async fn forget_posted(&self, id: &str, ts: &str) -> Result<bool, StoreError> {
         let sql = sql!(
-            "UPDATE message SET ts = '', state = 'posting', rendered_version = 0, rendered = ''
+            forget_posted: "UPDATE message SET ts = '', state = 'posting', rendered_version = 0, rendered = ''
              WHERE id = $1 AND ts = $2 AND state = 'posted' RETURNING id"
         );
         Ok(!self.change(sql, vec![id.into(), ts.into()]).await?.is_empty())
@@ -163,14 +163,15 @@ impl Store {
 
     /// Forgets what is rendered in a message, after two workers have updated it at once: the next one looks and updates.
     pub async fn forget_rendered(&self, id: &str) -> Result<(), StoreError> {
-        let sql = sql!("UPDATE message SET rendered = '' WHERE id = $1 RETURNING id");
+        let sql = sql!(forget_rendered: "UPDATE message SET rendered = '' WHERE id = $1 RETURNING id");
         self.change(sql, vec![id.into()]).await?;
         Ok(())
     }
 
     /// Records that Slack was read back and has the message; false unless it was posted.
     pub async fn record_verified(&self, id: &str) -> Result<bool, StoreError> {
-        let sql = sql!("UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");
+        let sql =
+            sql!(record_verified: "UPDATE message SET state = 'verified' WHERE id = $1 AND ts <> '' RETURNING id");
         Ok(!self.change(sql, vec![id.into()]).await?.is_empty())
     }
 
@@ -182,7 +183,7 @@ impl Store {
         rendered: &str,
     ) -> Result<bool, StoreError> {
         let sql = sql!(
-            "UPDATE message SET rendered_version = $3, rendered = $4
+            record_rendered: "UPDATE message SET rendered_version = $3, rendered = $4
              WHERE id = $1 AND rendered_version = $2 AND rendered = $5 RETURNING id"
         )
         .guarded(

@@ -5,6 +5,8 @@ mod commit_postgres;
 mod engine;
 mod error;
 mod group;
+#[cfg(feature = "simulation")]
+mod memory;
 mod messages;
 mod migrate;
 mod people;
@@ -18,6 +20,8 @@ mod wakes;
 
 pub use engine::{Clock, Options, Store, within};
 pub use error::OpenError;
+#[cfg(feature = "simulation")]
+pub use memory::{Line, Memory, Passage};
 pub use messages::PostAttempt;
 pub use people::Beat;
 pub use queue::{Claimed, Hurry, JobCount, JobFilter, Purged};

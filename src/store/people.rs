@@ -48,7 +48,7 @@ impl Store {
         };
         if !new.is_empty() {
             let sql = sql!(
-                "INSERT INTO person (id, team, slack_user, created_ms) SELECT"
+                add_people: "INSERT INTO person (id, team, slack_user, created_ms) SELECT"
                 text(0) "," text(1) "," text(2) ", $2 FROM" rows("$1")
                 "WHERE true ON CONFLICT (team, slack_user) DO NOTHING RETURNING id"
             );
@@ -65,7 +65,7 @@ impl Store {
         people: &[(&'a str, &'a str)],
     ) -> Result<HashMap<(&'a str, &'a str), String>, StoreError> {
         let sql = sql!(
-            "SELECT person.id, person.team, person.slack_user FROM" rows("$1")
+            known_people: "SELECT person.id, person.team, person.slack_user FROM" rows("$1")
             "JOIN person ON person.team =" text(0) "AND person.slack_user =" text(1)
         );
         let rows = decoded(&self.read(sql, vec![json(people)]).await?, person_row)?;
@@ -80,14 +80,14 @@ impl Store {
 
     /// Those of the people who are not erased.
     pub async fn people(&self, ids: &[&str]) -> Result<Vec<PersonRow>, StoreError> {
-        let sql = sql!("SELECT id, team, slack_user FROM person WHERE id" any("$1") " ORDER BY id");
+        let sql = sql!(people: "SELECT id, team, slack_user FROM person WHERE id" any("$1") " ORDER BY id");
         decoded(&self.read(sql, vec![json(ids)]).await?, person_row)
     }
 
     /// Says that this process is alive, and, if so, that every lane of it gets on.
     pub async fn beat(&self, owner: &str, host: &str, now_ms: i64, gets_on: bool) -> Result<(), StoreError> {
         let sql = sql!(
-            "INSERT INTO heartbeat (owner, host, beat_ms, got_on_ms) VALUES ($1, $2, $3, $4)
+            beat: "INSERT INTO heartbeat (owner, host, beat_ms, got_on_ms) VALUES ($1, $2, $3, $4)
              ON CONFLICT (owner) DO UPDATE SET host = excluded.host, beat_ms = excluded.beat_ms, got_on_ms =
                  CASE excluded.got_on_ms WHEN 0 THEN heartbeat.got_on_ms ELSE excluded.got_on_ms END
              RETURNING owner"
@@ -100,13 +100,13 @@ impl Store {
 
     /// When a worker on `host` last said that it is alive.
     pub async fn host_seen_ms(&self, host: &str) -> Result<Option<i64>, StoreError> {
-        let sql = sql!("SELECT beat_ms FROM heartbeat WHERE host = $1 ORDER BY beat_ms DESC LIMIT 1");
+        let sql = sql!(host_seen: "SELECT beat_ms FROM heartbeat WHERE host = $1 ORDER BY beat_ms DESC LIMIT 1");
         Ok(decoded(&self.read(sql, vec![host.into()]).await?, |row| row.int(0))?.pop())
     }
 
     /// Who was alive when, the latest first.
     pub async fn beats(&self) -> Result<Vec<Beat>, StoreError> {
-        let sql = sql!("SELECT owner, host, beat_ms, got_on_ms FROM heartbeat ORDER BY beat_ms DESC, owner");
+        let sql = sql!(beats: "SELECT owner, host, beat_ms, got_on_ms FROM heartbeat ORDER BY beat_ms DESC, owner");
         decoded(&self.read(sql, vec![]).await?, |row| {
             Ok(Beat {
                 owner: row.text(0)?,

@@ -120,7 +120,7 @@ impl Store {
         // A running job whose lease has ended goes first and whatever its order: it is the one that its
         // successors wait for.
         let sql = sql!(
-            "WITH ready AS MATERIALIZED (
+            claim: "WITH ready AS MATERIALIZED (
                  SELECT id FROM (SELECT id FROM job WHERE state = 'running' AND lane = $1 AND lease_until_ms <= $4
                      ORDER BY lease_until_ms LIMIT $3" lock ") lost
                  UNION ALL
@@ -177,7 +177,7 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Vec<String>, StoreError> {
         let sql = sql!(
-            "UPDATE job SET lease_until_ms = $3 FROM" rows("$2")
+            renew: "UPDATE job SET lease_until_ms = $3 FROM" rows("$2")
             "WHERE job.id =" text(0) "AND job.attempt =" int(1) "AND job.owner = $1 AND job.state = 'running'
              RETURNING job.id"
         );
@@ -194,7 +194,7 @@ impl Store {
     /// none of those that the job has.
     pub async fn hurry(&self, jobs: &[Hurry]) -> Result<u64, StoreError> {
         let sql = sql!(
-            "UPDATE job SET due_ms = " int(2) ", forgiven = forgiven + 1 FROM" rows("$1")
+            hurry: "UPDATE job SET due_ms = " int(2) ", forgiven = forgiven + 1 FROM" rows("$1")
             "WHERE job.id =" text(0) "AND job.attempt =" int(1) "AND job.state = 'queued' AND job.due_ms >" int(2)
             "RETURNING job.id"
         );
@@ -222,7 +222,7 @@ impl Store {
     /// Hands everything back that `owner` holds, attempts included: a worker that stops in good order.
     pub async fn requeue_owner(&self, owner: &str) -> Result<u64, StoreError> {
         let sql = sql!(
-            "UPDATE job SET state = 'queued', forgiven = forgiven + 1, lease_until_ms = 0, owner = ''
+            requeue_owner: "UPDATE job SET state = 'queued', forgiven = forgiven + 1, lease_until_ms = 0, owner = ''
              WHERE state = 'running' AND owner = $1 RETURNING id"
         );
         let handed_back = self.change(sql, vec![owner.into()]).await?.len() as u64;
@@ -233,14 +233,14 @@ impl Store {
     /// Ends every lease, so that what a killed process held is taken at once. Only for who knows that no other process lives:
     /// the holder of a SQLite file's lock.
     pub async fn end_leases(&self) -> Result<u64, StoreError> {
-        let sql = sql!("UPDATE job SET lease_until_ms = 0 WHERE state = 'running' RETURNING id");
+        let sql = sql!(end_leases: "UPDATE job SET lease_until_ms = 0 WHERE state = 'running' RETURNING id");
         Ok(self.change(sql, vec![]).await?.len() as u64)
     }
 
     /// Jobs for people to look at.
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
         let sql = sql!(
-            "SELECT id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms, created_ms,
+            jobs: "SELECT id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms, created_ms,
                  reason FROM job
              WHERE state" any("$1") " AND ($2 = '' OR lane = $2) AND ($3 = '' OR subject = $3)
              ORDER BY due_ms, id LIMIT $4"
@@ -261,7 +261,7 @@ impl Store {
     /// Dead jobs about one release, or all.
     pub async fn dead_jobs(&self, subject: Option<&str>) -> Result<Vec<JobRow>, StoreError> {
         let sql = sql!(
-            "SELECT id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms, created_ms,
+            dead_jobs: "SELECT id, kind, payload, lane, subject, state, attempt, forgiven, attempts_max, due_ms, created_ms,
                  reason FROM job WHERE state = 'dead' AND ($1 = '' OR subject = $1) ORDER BY due_ms, id LIMIT 1000"
         );
         decoded(
@@ -273,7 +273,7 @@ impl Store {
     /// Queues a dead job again with all its attempts; false if it isn't dead.
     pub async fn retry_job(&self, id: &str) -> Result<bool, StoreError> {
         let sql = sql!(
-            "UPDATE job SET state = 'queued', forgiven = attempt, due_ms = $2, finished_ms = 0
+            retry_job: "UPDATE job SET state = 'queued', forgiven = attempt, due_ms = $2, finished_ms = 0
              WHERE id = $1 AND state = 'dead' RETURNING id"
         );
         let retried = !self
@@ -288,7 +288,7 @@ impl Store {
     /// deployment's watcher.
     pub async fn drop_job(&self, id: &str) -> Result<bool, StoreError> {
         let sql = sql!(
-            "UPDATE job SET state = 'dropped', finished_ms = $2
+            drop_job: "UPDATE job SET state = 'dropped', finished_ms = $2
              WHERE id = $1 AND state = 'dead' RETURNING id"
         );
         let dropped = !self
@@ -303,7 +303,7 @@ impl Store {
     /// How many jobs wait, run and are dead, by lane.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError> {
         let sql = sql!(
-            "SELECT lane, 'queued', count(*), min(due_ms) FROM job WHERE state = 'queued' GROUP BY lane
+            job_counts: "SELECT lane, 'queued', count(*), min(due_ms) FROM job WHERE state = 'queued' GROUP BY lane
              UNION ALL SELECT lane, 'running', count(*), min(due_ms) FROM job WHERE state = 'running' GROUP BY lane
              UNION ALL SELECT lane, 'dead', count(*), min(due_ms) FROM job WHERE state = 'dead' GROUP BY lane
              ORDER BY 1, 2"
@@ -322,18 +322,18 @@ impl Store {
     /// ask for again, and of heartbeats and empty windows from before `before_ms`.
     pub async fn purge(&self, before_ms: i64) -> Result<Purged, StoreError> {
         let jobs = sql!(
-            "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', 'dropped') AND finished_ms < $1
+            purge_jobs: "WITH old AS MATERIALIZED (SELECT id FROM job WHERE state IN ('done', 'dropped') AND finished_ms < $1
                  ORDER BY finished_ms LIMIT $2" lock ")
              DELETE FROM job WHERE id IN (SELECT id FROM old) RETURNING id"
         );
         let requests = sql!(
-            "WITH old AS MATERIALIZED (SELECT id FROM request WHERE answered_ms < $1
+            purge_requests: "WITH old AS MATERIALIZED (SELECT id FROM request WHERE answered_ms < $1
                  ORDER BY answered_ms LIMIT $2" lock ")
              DELETE FROM request WHERE id IN (SELECT id FROM old) RETURNING id"
         );
-        let beats = sql!("DELETE FROM heartbeat WHERE beat_ms < $1 RETURNING owner");
+        let beats = sql!(purge_beats: "DELETE FROM heartbeat WHERE beat_ms < $1 RETURNING owner");
         let windows = sql!(
-            "WITH old AS MATERIALIZED (SELECT key FROM repeat WHERE opened_ms < $1 AND count = 0 LIMIT $2" lock ")
+            purge_windows: "WITH old AS MATERIALIZED (SELECT key FROM repeat WHERE opened_ms < $1 AND count = 0 LIMIT $2" lock ")
              DELETE FROM repeat WHERE key IN (SELECT key FROM old) RETURNING key"
         );
         let replies_before_ms = self.now_ms() - REPLIES_KEPT_MS;

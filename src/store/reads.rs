@@ -46,7 +46,7 @@ impl Store {
     /// The end of the chain.
     pub async fn head(&self) -> Result<Head, StoreError> {
         let rows = self
-            .read(sql!("SELECT position, hash, logged_ms FROM head"), vec![])
+            .read(sql!(head: "SELECT position, hash, logged_ms FROM head"), vec![])
             .await?;
         let row = rows.first().ok_or_else(|| Failure::broken("the log has no head"))?;
         Ok(Head {
@@ -60,7 +60,10 @@ impl Store {
     /// The position of the last entry, whatever the head says.
     pub async fn last_position(&self) -> Result<u64, StoreError> {
         let rows = self
-            .read(sql!("SELECT COALESCE(max(position), 0) FROM log"), vec![])
+            .read(
+                sql!(last_position: "SELECT COALESCE(max(position), 0) FROM log"),
+                vec![],
+            )
             .await?;
         Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
     }
@@ -73,7 +76,7 @@ impl Store {
     /// The state rows of those streams that exist, all of one moment.
     pub async fn streams(&self, streams: &[&str]) -> Result<Vec<StateRow>, StoreError> {
         let sql = sql!(
-            "SELECT stream, version, service, status, state, updated_ms FROM stream
+            streams: "SELECT stream, version, service, status, state, updated_ms FROM stream
              WHERE stream" any("$1") " AND version > 0"
         );
         decoded(&self.read(sql, vec![json(streams)]).await?, state_row)
@@ -89,7 +92,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<StateRow>, StoreError> {
         let sql = sql!(
-            "SELECT stream, version, service, status, state, updated_ms FROM stream
+            list: "SELECT stream, version, service, status, state, updated_ms FROM stream
              WHERE stream >= $1 AND stream < $2 AND version > 0 AND ($3 = '' OR service = $3)
                  AND ($4 = '[]' OR status" any("$4") ")
              ORDER BY updated_ms DESC, stream DESC LIMIT $5"
@@ -106,7 +109,7 @@ impl Store {
 
     /// How many streams begin with `prefix`.
     pub async fn count(&self, prefix: &str) -> Result<u64, StoreError> {
-        let sql = sql!("SELECT count(*) FROM stream WHERE stream >= $1 AND stream < $2 AND version > 0");
+        let sql = sql!(count: "SELECT count(*) FROM stream WHERE stream >= $1 AND stream < $2 AND version > 0");
         let rows = self.read(sql, vec![prefix.into(), prefix_end(prefix).into()]).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
     }
@@ -115,6 +118,8 @@ impl Store {
     /// `release/HOTFIX-7`; 0 if there is none.
     pub async fn highest_key_number(&self, prefix: &str) -> Result<u64, StoreError> {
         let sql = super::sql::Sql {
+            #[cfg(feature = "simulation")]
+            name: "highest_key_number",
             sqlite: "SELECT COALESCE(max(CAST(substr(stream, $3) AS INTEGER)), 0) FROM stream
                  WHERE stream >= $1 AND stream < $2 AND version > 0
                      AND substr(stream, $3) NOT GLOB '*[^0-9]*' AND length(substr(stream, $3)) BETWEEN 1 AND 6",
@@ -131,7 +136,7 @@ impl Store {
     /// The streams that the log names, below `prefix`, each with the version of its last entry.
     pub async fn logged_streams(&self, prefix: &str) -> Result<Vec<StreamVersion>, StoreError> {
         let sql = sql!(
-            "SELECT stream, max(version) FROM log WHERE stream >= $1 AND stream < $2 AND version > 0
+            logged_streams: "SELECT stream, max(version) FROM log WHERE stream >= $1 AND stream < $2 AND version > 0
              GROUP BY stream ORDER BY stream"
         );
         let rows = self.read(sql, vec![prefix.into(), prefix_end(prefix).into()]).await?;
@@ -146,7 +151,7 @@ impl Store {
     /// Entries from a position on, in the order of the log.
     pub async fn entries(&self, from_position: u64, limit: u32) -> Result<Vec<Sealed>, StoreError> {
         let sql = sql!(
-            "SELECT position, stream, version, logged_ms, bytes, previous, hash FROM log
+            entries: "SELECT position, stream, version, logged_ms, bytes, previous, hash FROM log
              WHERE position >= $1 ORDER BY position LIMIT $2"
         );
         decoded(
@@ -160,7 +165,7 @@ impl Store {
     /// All entries of a stream, in the order of its versions.
     pub async fn entries_of(&self, stream: &str) -> Result<Vec<Sealed>, StoreError> {
         let sql = sql!(
-            "SELECT position, stream, version, logged_ms, bytes, previous, hash FROM log
+            entries_of: "SELECT position, stream, version, logged_ms, bytes, previous, hash FROM log
              WHERE stream = $1 ORDER BY version"
         );
         decoded(&self.read(sql, vec![stream.into()]).await?, sealed)
@@ -169,7 +174,7 @@ impl Store {
     /// Those of the texts that are still there.
     pub async fn texts(&self, commitments: &[Digest]) -> Result<Texts, StoreError> {
         let sql = sql!(
-            "SELECT commitment, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
+            texts: "SELECT commitment, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
         );
         let rows = self.read(sql, vec![json(commitments)]).await?;
         rows.iter().map(|row| Ok((row.digest(0)?, row.text(1)?))).collect()
@@ -178,7 +183,7 @@ impl Store {
     /// Those of the texts that are still there, with what their commitments were made of.
     pub async fn private_texts(&self, commitments: &[Digest]) -> Result<Vec<PrivateText>, StoreError> {
         let sql = sql!(
-            "SELECT salt, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
+            private_texts: "SELECT salt, value FROM private_text WHERE erased_ms = 0 AND commitment" any("$1")
         );
         decoded(&self.read(sql, vec![json(commitments)]).await?, |row| {
             Ok(PrivateText {
@@ -191,7 +196,10 @@ impl Store {
     /// The saved reply to a request that was answered in the last quarter of an hour.
     pub async fn reply(&self, request: &str) -> Result<Option<String>, StoreError> {
         let rows = self
-            .read(sql!("SELECT reply FROM request WHERE id = $1"), vec![request.into()])
+            .read(
+                sql!(reply: "SELECT reply FROM request WHERE id = $1"),
+                vec![request.into()],
+            )
             .await?;
         Ok(rows.first().map(|row| row.text(0)).transpose()?)
     }
@@ -199,7 +207,10 @@ impl Store {
     /// How often a refusal was repeated in its window, if one is open; see [`super::RepeatGuard`].
     pub async fn repeats(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let rows = self
-            .read(sql!("SELECT count FROM repeat WHERE key = $1"), vec![key.into()])
+            .read(
+                sql!(repeats: "SELECT count FROM repeat WHERE key = $1"),
+                vec![key.into()],
+            )
             .await?;
         Ok(rows.first().map(|row| row.count(0)).transpose()?)
     }

@@ -2,6 +2,8 @@
 //! and only how it is unpacked differs.
 
 use super::error::Failure;
+#[cfg(feature = "simulation")]
+use super::memory;
 use domain::digest::Digest;
 use domain::sabotage::{self, Guard};
 use sqlx::Row as _;
@@ -11,6 +13,9 @@ use sqlx::sqlite::SqliteRow;
 /// A statement in both dialects.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sql {
+    /// By which the store in memory knows it.
+    #[cfg(feature = "simulation")]
+    pub(super) name: &'static str,
     pub(super) sqlite: &'static str,
     pub(super) postgres: &'static str,
 }
@@ -19,6 +24,8 @@ impl Sql {
     /// See [`guarded`].
     pub(super) fn guarded(self, guard: Guard, part: &str, instead: &str) -> Self {
         Self {
+            #[cfg(feature = "simulation")]
+            name: self.name,
             sqlite: guarded(guard, self.sqlite, part, instead),
             postgres: guarded(guard, self.postgres, part, instead),
         }
@@ -36,12 +43,14 @@ pub(super) fn guarded(guard: Guard, statement: &'static str, part: &str, instead
     Box::leak(weaker.into_boxed_str())
 }
 
-/// Builds a [`Sql`] from pieces: a literal stands as it is, `any($1)` tests for membership in a JSON
+/// Builds a [`Sql`] from its name and pieces: a literal stands as it is, `any($1)` tests for membership in a JSON
 /// array of texts, `rows($1)` reads a JSON array of arrays as `item.value`, `text(0)` and `int(1)` are
 /// its columns, and `lock` locks rows, skipping those that somebody else holds.
 macro_rules! sql {
-    ($($rest:tt)*) => {
+    ($name:ident: $($rest:tt)*) => {
         $crate::store::sql::Sql {
+            #[cfg(feature = "simulation")]
+            name: stringify!($name),
             sqlite: $crate::store::sql::dialect!(sqlite () $($rest)*),
             postgres: $crate::store::sql::dialect!(postgres () $($rest)*),
         }
@@ -133,10 +142,12 @@ macro_rules! bind {
 
 pub(super) use bind;
 
-/// A row of either engine.
+/// A row of any engine.
 pub(super) enum AnyRow {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    #[cfg(feature = "simulation")]
+    Memory(Vec<Param>),
 }
 
 impl AnyRow {
@@ -145,6 +156,8 @@ impl AnyRow {
         match self {
             Self::Sqlite(row) => row.try_get(index),
             Self::Postgres(row) => row.try_get(index),
+            #[cfg(feature = "simulation")]
+            Self::Memory(row) => return memory::text(row, index),
         }
         .map_err(Failure::from)
     }
@@ -154,6 +167,8 @@ impl AnyRow {
         match self {
             Self::Sqlite(row) => row.try_get(index),
             Self::Postgres(row) => row.try_get(index),
+            #[cfg(feature = "simulation")]
+            Self::Memory(row) => return memory::int(row, index),
         }
         .map_err(Failure::from)
     }

@@ -1,5 +1,5 @@
-//! The store's contract: every test runs on both engines. What only one engine has is in `store/sqlite_only.rs`
-//! and `store/postgres_only.rs`.
+//! The store's contract: every test runs on both databases, and on the simulation's store in memory. What only one engine
+//! has is in `store/sqlite_only.rs` and `store/postgres_only.rs`.
 
 mod commits;
 mod given;
@@ -13,17 +13,16 @@ mod repeats;
 mod sqlite_only;
 
 macro_rules! contract {
-    ($($file:ident { $($name:ident)* })*) => {
-        mod sqlite {
+    ($($file:ident { $($name:ident)* })*, in SQL: $($sql_file:ident { $($sql_name:ident)* })*) => {
+        contract!(sqlite Sqlite $($file { $($name)* })* $($sql_file { $($sql_name)* })*);
+        contract!(postgres Postgres $($file { $($name)* })* $($sql_file { $($sql_name)* })*);
+        contract!(memory Memory $($file { $($name)* })*);
+    };
+    ($module:ident $engine:ident $($file:ident { $($name:ident)* })*) => {
+        mod $module {
             $($(#[test]
             fn $name() {
-                crate::support::database::run(crate::support::database::Engine::Sqlite, super::$file::$name);
-            })*)*
-        }
-        mod postgres {
-            $($(#[test]
-            fn $name() {
-                crate::support::database::run(crate::support::database::Engine::Postgres, super::$file::$name);
+                crate::support::database::run(crate::support::database::Engine::$engine, super::$file::$name);
             })*)*
         }
     };
@@ -42,7 +41,6 @@ contract! {
         what_can_never_be_written_fails_alone
         a_deadline_that_has_passed_leaves_nothing
         a_caller_that_leaves_does_not_undo_its_commit
-        entries_cant_be_changed_or_removed
         entries_are_logged_in_order_whatever_the_clock_says
         a_closed_store_has_written_what_waited
     }
@@ -82,8 +80,6 @@ contract! {
         hotfix_numbers_are_compared_as_numbers
         entries_are_read_by_position_and_by_stream
         texts_come_back_by_commitment
-        tables_are_the_same_in_both_dialects
-        opened_for_reading_nothing_is_written
     }
     messages {
         of_two_attempts_to_post_one_begins
@@ -95,5 +91,13 @@ contract! {
     people {
         a_person_has_one_id_however_many_ask
         beats_are_kept_by_owner
+    },
+    in SQL:
+    commits {
+        entries_cant_be_changed_or_removed
+    }
+    reads {
+        tables_are_the_same_in_both_dialects
+        opened_for_reading_nothing_is_written
     }
 }

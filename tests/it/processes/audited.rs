@@ -39,7 +39,7 @@ async fn disarm(raw: &mut Raw, engine: Engine) {
     assert!(raw.execute("DELETE FROM log").await.is_err(), "the log is append-only");
     let triggers: &[&str] = match engine {
         Engine::Sqlite => &["DROP TRIGGER log_no_update", "DROP TRIGGER log_no_delete"],
-        Engine::Postgres => &["DROP TRIGGER log_no_update ON log"],
+        _ => &["DROP TRIGGER log_no_update ON log"],
     };
     for sql in triggers {
         execute(raw, sql).await;

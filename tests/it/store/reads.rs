@@ -128,7 +128,7 @@ async fn columns(db: &Database) -> Vec<String> {
             "SELECT t.name || '.' || c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
              WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name NOT LIKE '\\_%' ESCAPE '\\'"
         }
-        Engine::Postgres => {
+        _ => {
             "SELECT table_name || '.' || column_name FROM information_schema.columns
              WHERE table_schema = 'public' AND table_name NOT LIKE '\\_%'"
         }
@@ -143,7 +143,7 @@ pub async fn tables_are_the_same_in_both_dialects(db: Database) {
     db.open().await.close().await;
     let other = match db.engine {
         Engine::Sqlite => Database::new(Engine::Postgres).await,
-        Engine::Postgres => Database::new(Engine::Sqlite).await,
+        _ => Database::new(Engine::Sqlite).await,
     };
     other.open().await.close().await;
     let ours = columns(&db).await;

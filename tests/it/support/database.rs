@@ -1,7 +1,8 @@
-//! A database of its own for each test, on either engine, and a way to look into it behind the store's back.
+//! A database of its own for each test, on any engine, and a way to look into it behind the store's back.
 
+use super::memory::{Straight, change, count};
 use super::postgres;
-use countersign::store::{Options, Store};
+use countersign::store::{Memory, Options, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 use std::future::Future;
@@ -12,11 +13,14 @@ use tempfile::TempDir;
 pub enum Engine {
     Sqlite,
     Postgres,
+    /// The simulation's.
+    Memory,
 }
 
 pub struct Database {
     pub engine: Engine,
     pub url: String,
+    memory: Memory,
     /// Removed at the end.
     _folder: TempDir,
 }
@@ -32,10 +36,12 @@ impl Database {
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", folder.path().join("test.sqlite").display()),
             Engine::Postgres => postgres::database(migrated).await,
+            Engine::Memory => String::new(),
         };
         Self {
             engine,
             url,
+            memory: Memory::new(),
             _folder: folder,
         }
     }
@@ -45,12 +51,20 @@ impl Database {
         Self {
             engine,
             url,
+            memory: Memory::new(),
             _folder: tempfile::tempdir().unwrap(),
         }
     }
 
     pub async fn open(&self) -> Store {
-        Store::open(&self.url, Options::default()).await.unwrap()
+        self.open_with(Options::default()).await
+    }
+
+    async fn open_with(&self, options: Options) -> Store {
+        match self.engine {
+            Engine::Memory => Store::open_memory(&self.memory, Arc::new(Straight), options),
+            _ => Store::open(&self.url, options).await.unwrap(),
+        }
     }
 
     /// A store whose clock is `ahead_ms` ahead.
@@ -61,11 +75,12 @@ impl Database {
             wall: Arc::clone(&clock),
             clock,
         };
-        Store::open(&self.url, options).await.unwrap()
+        self.open_with(options).await
     }
 
     pub async fn connect(&self) -> Raw {
         match self.engine {
+            Engine::Memory => Raw::Memory(self.memory.clone()),
             Engine::Postgres => Raw::Postgres(postgres::connect(&self.url).await),
             Engine::Sqlite => {
                 let path = self.url.strip_prefix("sqlite:").unwrap();
@@ -85,6 +100,7 @@ impl Database {
 pub enum Raw {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
+    Memory(Memory),
 }
 
 impl Raw {
@@ -92,6 +108,10 @@ impl Raw {
         match self {
             Self::Sqlite(c) => sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(drop),
             Self::Postgres(c) => sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(drop),
+            Self::Memory(memory) => {
+                change(memory, sql);
+                Ok(())
+            }
         }
     }
 
@@ -99,6 +119,7 @@ impl Raw {
         match &mut self {
             Self::Sqlite(c) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await.unwrap(),
             Self::Postgres(c) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await.unwrap(),
+            Self::Memory(memory) => count(memory, sql),
         }
     }
 
@@ -106,6 +127,7 @@ impl Raw {
         match self {
             Self::Sqlite(c) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(c).await.unwrap(),
             Self::Postgres(c) => sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(c).await.unwrap(),
+            Self::Memory(_) => panic!("the store in memory has no SQL: {sql}"),
         }
     }
 
@@ -113,6 +135,7 @@ impl Raw {
         match self {
             Self::Sqlite(c) => c.close().await.unwrap(),
             Self::Postgres(c) => c.close().await.unwrap(),
+            Self::Memory(_) => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod bot;
 pub mod database;
+pub mod memory;
 pub mod orders;
 pub mod postgres;
 pub mod process;
