@@ -11,7 +11,7 @@ use crate::fresh;
 use crate::handle::{Handler, Targets, production};
 use crate::http::{Surface, health_routes, metrics_routes, slack_routes};
 use crate::inbound::Inbound;
-use crate::jobs::{Deployments, Outside, Script, Witnesses, Workers};
+use crate::jobs::{Deployments, Outside, Script, ThisMachine, Witnesses, Workers};
 use crate::people::{Directory, KnownPeople, Member, Memberships, SlackUser};
 use crate::records::mail::Mailer;
 use crate::slack::client::{Limits, SlackClient};
@@ -388,6 +388,7 @@ fn outside(config: &Config, slack: SlackClient, data: &Path, binary: PathBuf) ->
             binary,
             scripts,
         },
+        machine: Arc::new(ThisMachine),
         witnesses: witnesses(&config.checkpoints),
         repositories,
         redactor: redactor(config),

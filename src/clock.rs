@@ -12,6 +12,20 @@ pub struct Clock {
     offset_ms: Arc<AtomicI64>,
     /// The demo's Slack writes its offset there.
     file: Option<Arc<PathBuf>>,
+    #[cfg(feature = "simulation")]
+    simulated: Option<Simulated>,
+}
+
+/// A clock that the simulation turns as it likes.
+#[cfg(feature = "simulation")]
+#[derive(Clone)]
+struct Simulated(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+#[cfg(feature = "simulation")]
+impl std::fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Simulated")
+    }
 }
 
 impl Clock {
@@ -20,9 +34,20 @@ impl Clock {
         let clock = Self {
             offset_ms: Arc::default(),
             file: Some(Arc::new(file)),
+            #[cfg(feature = "simulation")]
+            simulated: None,
         };
         clock.follow();
         clock
+    }
+
+    /// A clock that says what `now_ms` says.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(now_ms: Arc<dyn Fn() -> i64 + Send + Sync>) -> Self {
+        Self {
+            simulated: Some(Simulated(now_ms)),
+            ..Self::default()
+        }
     }
 
     /// Reads the file that this clock follows, if it follows one: at each request and every so often.
@@ -39,6 +64,10 @@ impl Clock {
 
     /// Now, UTC milliseconds.
     pub fn now_ms(&self) -> i64 {
+        #[cfg(feature = "simulation")]
+        if let Some(Simulated(now_ms)) = &self.simulated {
+            return now_ms();
+        }
         system_ms() + self.offset_ms.load(Ordering::Relaxed)
     }
 

@@ -19,7 +19,41 @@ pub fn random_hex(bytes: usize) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that makes random bytes")]
 fn fill(buffer: &mut [u8]) {
+    #[cfg(feature = "simulation")]
+    if seeded::fill(buffer) {
+        return;
+    }
     rand::fill(buffer);
+}
+
+/// Makes everything random on this thread follow from `seed`: a run of the simulation stays on one thread.
+#[cfg(feature = "simulation")]
+pub fn follow_seed(seed: u64) {
+    seeded::STATE.set(Some(seed));
+}
+
+#[cfg(feature = "simulation")]
+mod seeded {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// SplitMix64: short, and equal everywhere. False if this thread follows no seed.
+    pub(super) fn fill(buffer: &mut [u8]) -> bool {
+        let Some(mut state) = STATE.get() else { return false };
+        for bytes in buffer.chunks_mut(8) {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut word = state;
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^= word >> 31;
+            bytes.copy_from_slice(&word.to_le_bytes()[..bytes.len()]);
+        }
+        STATE.set(Some(state));
+        true
+    }
 }
 
 /// A number from 0 to below `end`, to keep replicas out of step.

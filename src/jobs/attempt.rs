@@ -6,11 +6,8 @@ use super::run::{Desk, Trouble};
 use crate::deploy::arguments::expand_arguments;
 use crate::deploy::environment::{Variables, ambient_environment, child_environment};
 use crate::deploy::launch::{FORMAT, KILL_GRACE_MS, Launch};
-use crate::deploy::program::resolve_program;
-use crate::deploy::spool::{Observation, Outcome, forbid_start, observe, request_stop};
-use crate::deploy::start::{Certainty, start as start_script};
-use crate::deploy::tail::tail;
-use crate::deploy::tree::living_of;
+use crate::deploy::spool::{Observation, Outcome};
+use crate::deploy::start::Certainty;
 use crate::fresh;
 use crate::handle::Handled;
 use domain::command::Intent;
@@ -19,7 +16,6 @@ use domain::event::{Event, SourceProblem};
 use domain::ids::{CommitSha, ReleaseKey};
 use domain::refusal::Cause;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
-use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +30,8 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
 /// decides if they do.
 const STARTER_GONE_AFTER_MS: i64 = 45_000;
+/// Releases of a service, the latest first, among whose attempts a script is looked for that nobody follows any more.
+const LOST_AMONG_MAX: u32 = 200;
 /// What the story shows of the output: Slack's section limit, with room for the words around it.
 const TAIL_BYTES: usize = 2_400;
 const TAIL_LINES: usize = 40;
@@ -70,7 +68,8 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             reason: "Git did not say where the tag points".to_owned(),
         });
     }
-    let began = since_boot();
+    let machine = &desk.outside.machine;
+    let began = machine.since_boot();
     #[cfg(feature = "sabotage")]
     if domain::sabotage::is_out(domain::sabotage::Guard::StartingBeforeSpawn) {
         spawn_unjudged(desk, &release, number).await;
@@ -120,22 +119,40 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     spawn(desk, key, number, launch, began).await
 }
 
-/// What two people have settled may still be running on this host: nothing starts beside it.
+/// What two people have settled may still be running on this host, for whichever release of the service: nothing starts beside
+/// it.
 async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
     let host = desk.outside.deployments.host();
-    for earlier in &release.attempts {
-        let was_lost = earlier.interrupted_ms.is_some() && earlier.host.as_deref() == Some(host);
-        if earlier.number >= number || !was_lost {
-            continue;
-        }
-        let id = attempt_id(desk, &release.key, earlier.number);
-        let living = blocking(move || Ok(living_of(&id))).await.unwrap_or_default();
-        if !living.is_empty() {
-            let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return Some(format!(
-                "attempt {} still runs on {host}, as process {list}; end it there first",
-                earlier.number
-            ));
+    let service = Some(release.service.as_str());
+    let rows = match desk.handler.store.list("release/", service, &[], LOST_AMONG_MAX).await {
+        Ok(rows) => rows,
+        Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
+    };
+    // A row that can't be read belongs to a release that nothing is started for.
+    for other in rows
+        .iter()
+        .filter_map(|row| serde_json::from_str::<Release>(&row.state).ok())
+    {
+        for earlier in &other.attempts {
+            let is_this = other.key == release.key && earlier.number == number;
+            let was_lost = earlier.interrupted_ms.is_some() && earlier.host.as_deref() == Some(host);
+            if is_this || !was_lost {
+                continue;
+            }
+            let id = attempt_id(desk, &other.key, earlier.number);
+            let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
+            if !living.is_empty() {
+                let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let of = if other.key == release.key {
+                    String::new()
+                } else {
+                    format!(" of {}", other.key)
+                };
+                return Some(format!(
+                    "attempt {}{of} still runs on {host}, as process {list}; end it there first",
+                    earlier.number
+                ));
+            }
         }
     }
     None
@@ -149,7 +166,7 @@ async fn spawn_unjudged(desk: &Desk<'_>, release: &Release, number: AttemptNumbe
     if let Ok(launch) = launch(desk, release, number, &source.commit, 0, script) {
         let deployments = &desk.outside.deployments;
         let (root, binary) = (deployments.spool_root.clone(), deployments.binary.clone());
-        let _ = blocking(move || Ok(start_script(&launch, &root, &binary))).await;
+        let _ = desk.outside.machine.start(launch, root, binary).await;
     }
 }
 
@@ -160,16 +177,16 @@ async fn spawn(
     launch: Launch,
     began: Duration,
 ) -> Result<Ran, Trouble> {
-    let deployments = &desk.outside.deployments;
+    let (deployments, machine) = (&desk.outside.deployments, &desk.outside.machine);
     let (root, binary) = (deployments.spool_root.clone(), deployments.binary.clone());
-    if since_boot().saturating_sub(began) > START_WITHIN {
+    if machine.since_boot().saturating_sub(began) > START_WITHIN {
         // A paused process must not start what was judged long ago.
         let spool = deployments.spool(&launch.attempt);
-        if blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
+        if machine.forbid_start(spool).await.unwrap_or(false) {
             return not_started(desk, key, number, NotStarted::CouldNotSpawn, "the start came too late").await;
         }
     }
-    let started = blocking(move || Ok(start_script(&launch, &root, &binary))).await;
+    let started = machine.start(launch, root, binary).await;
     match started {
         Ok(Ok(_)) => desk.record(key, Intent::RecordRunning { attempt: number }).await,
         Ok(Err(error)) if error.certainty() == Certainty::NotStarted => {
@@ -221,7 +238,7 @@ fn launch(
         format: FORMAT,
         attempt: variables.attempt.clone(),
         release: variables.release.clone(),
-        program: resolve_program(&script.program, &script.working_directory).map_err(|e| text(&e))?,
+        program: desk.outside.machine.program(script)?,
         arguments: expand_arguments(&script.arguments, &variables.placeholders()).map_err(|e| text(&e))?,
         working_directory: script.working_directory.clone(),
         environment: child_environment(&script.pass_environment, &ambient, &variables).map_err(|e| text(&e))?,
@@ -277,10 +294,8 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         return watch_from_afar(desk, key, number, attempt).await;
     }
     let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
-    let observed = {
-        let spool = spool.clone();
-        blocking(move || observe(&spool)).await
-    };
+    let machine = &desk.outside.machine;
+    let observed = machine.observe(spool.clone()).await;
     let not_yet = |reason: &str| {
         Ok(Ran::NotYet {
             after_ms: WATCH_EVERY_MS,
@@ -313,7 +328,7 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
                 return not_yet("starting");
             }
             // The starter is gone between its two steps. What was judged long ago is not started now.
-            if forbidden || blocking(move || forbid_start(&spool)).await.unwrap_or(false) {
+            if forbidden || machine.forbid_start(spool).await.unwrap_or(false) {
                 return not_started(
                     desk,
                     key,
@@ -380,7 +395,7 @@ fn result_of(outcome: &Outcome) -> AttemptResult {
 
 async fn output_tail(desk: &Desk<'_>, spool: &Path) -> Option<PrivateText> {
     let (spool, redactor) = (spool.to_owned(), desk.outside.redactor.clone());
-    match blocking(move || tail(&spool, TAIL_BYTES, TAIL_LINES, &redactor)).await {
+    match desk.outside.machine.tail(spool, TAIL_BYTES, TAIL_LINES, redactor).await {
         Ok(tail) if tail.text.trim().is_empty() => None,
         Ok(tail) => Some(fresh::private_text(tail.text)),
         Err(error) => Some(fresh::private_text(format!("(the output can't be read: {error})"))),
@@ -408,26 +423,11 @@ pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumbe
     }
     let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
     let by = attempt.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
-    match blocking(move || request_stop(&spool, &by)).await {
+    match desk.outside.machine.request_stop(spool, by).await {
         Ok(_) => Ok(Ran::Done),
         Err(error) => Ok(Ran::Failed {
             retry_after_ms: None,
             reason: format!("the stop can't be written: {error}"),
         }),
     }
-}
-
-/// Time since the machine started, its sleep included: a machine that was suspended between the decision and the script must
-/// not start it hours later.
-fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    let part = |value: i64| u64::try_from(value).unwrap_or_default();
-    Duration::new(part(time.tv_sec), 0) + Duration::from_nanos(part(time.tv_nsec))
-}
-
-/// File and process work, off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }

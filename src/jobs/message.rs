@@ -593,7 +593,7 @@ pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: Atte
             body: body.clone(),
             message_id: message_id.clone(),
         };
-        match mailer.send(&message).await {
+        match desk.outside.machine.send_mail(mailer, &message).await {
             Ok(()) => desk.outside.remember_mailed(&message_id, to),
             // The others get theirs all the same; what may still pass has the last word.
             Err(error) if failure.as_ref().is_none_or(|failure| !failure.is_transient()) => failure = Some(error),
@@ -630,6 +630,6 @@ pub(super) async fn page(
         at_ms: scene.now_ms,
         id: format!("page/{key}/{attempt}/{step:?}"),
     };
-    desk.outside.escalation.ring(&page).await?;
+    desk.outside.machine.ring(&desk.outside.escalation, &page).await?;
     Ok(Ran::Done)
 }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod checkpoint;
+mod machine;
 mod message;
 mod retry;
 mod run;
@@ -10,6 +11,7 @@ mod view;
 mod waiting;
 
 pub use checkpoint::Witnesses;
+pub use machine::{Machine, ThisMachine};
 pub use retry::{Ran, attempts_max};
 pub use run::{Deployments, Outside, Script};
 
@@ -331,34 +333,71 @@ impl Workers {
     async fn keep_up(self: Arc<Self>) {
         let mut last_purge = Instant::now();
         loop {
-            let held: Vec<(String, u32)> = {
-                let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.iter().map(|(id, attempt)| (id.clone(), *attempt)).collect()
-            };
-            let now_ms = self.handler.clock.now_ms();
-            if !held.is_empty()
-                && let Err(error) = self
-                    .handler
-                    .store
-                    .renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS)
-                    .await
-            {
-                tracing::warn!(%error, "could not renew leases");
-            }
-            let host = self.outside.deployments.host();
-            let gets_on = self.all_get_on();
-            if let Err(error) = self.handler.store.beat(&self.owner, host, now_ms, gets_on).await {
-                tracing::warn!(%error, "could not beat");
-            }
+            let gets_on = self.renew_and_beat().await;
             if last_purge.elapsed() > Duration::from_mins(1) {
                 last_purge = Instant::now();
-                if let Err(error) = self.handler.store.purge(now_ms - DONE_KEPT_MS).await {
-                    tracing::warn!(%error, "could not purge");
-                }
+                self.purge().await;
             }
             let pause = if gets_on { RENEW_EVERY } else { POLL_EVERY };
             sleep(pause).await;
         }
+    }
+
+    /// Whether all lanes get on.
+    async fn renew_and_beat(&self) -> bool {
+        let mut held: Vec<(String, u32)> = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.iter().map(|(id, attempt)| (id.clone(), *attempt)).collect()
+        };
+        held.sort();
+        let now_ms = self.handler.clock.now_ms();
+        if !held.is_empty()
+            && let Err(error) = self
+                .handler
+                .store
+                .renew(&self.owner, &borrowed(&held), now_ms, LEASE_MS)
+                .await
+        {
+            tracing::warn!(%error, "could not renew leases");
+        }
+        let host = self.outside.deployments.host();
+        let gets_on = self.all_get_on();
+        if let Err(error) = self.handler.store.beat(&self.owner, host, now_ms, gets_on).await {
+            tracing::warn!(%error, "could not beat");
+        }
+        gets_on
+    }
+
+    async fn purge(&self) {
+        let now_ms = self.handler.clock.now_ms();
+        if let Err(error) = self.handler.store.purge(now_ms - DONE_KEPT_MS).await {
+            tracing::warn!(%error, "could not purge");
+        }
+    }
+}
+
+/// What the loops above do, one turn at a time: the simulation decides who gets the next turn.
+#[cfg(feature = "simulation")]
+impl Workers {
+    /// Claims up to `limit` jobs of a lane.
+    pub async fn claim_turn(&self, lane: Lane, limit: usize) -> Vec<ClaimedJob> {
+        self.claim(lane, limit).await
+    }
+
+    /// Runs and settles a claimed job.
+    pub async fn run_turn(self: &Arc<Self>, claimed: ClaimedJob) {
+        self.run_one(claimed).await;
+    }
+
+    /// Renews leases, beats, and purges.
+    pub async fn upkeep_turn(&self) {
+        self.renew_and_beat().await;
+        self.purge().await;
+    }
+
+    /// Hands back what is held, as at the end of a process that was told to end.
+    pub async fn hand_back(&self) {
+        let _ = self.handler.store.requeue_owner(&self.owner).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! One match: from a job to what is done outside, and to the command that records its result.
 
+use super::machine::Machine;
 use super::retry::{Ran, all_teams_wait_for};
 use super::{attempt, checkpoint, message, settlement};
 use crate::deploy::launch::OutputLimits;
@@ -7,7 +8,7 @@ use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
 use crate::failure::Failure;
 use crate::handle::{HandleError, Handled, Handler, Order};
-use crate::probes::git::{self, Tag};
+use crate::probes::git::Tag;
 use crate::records::mail::Mailer;
 use crate::slack::client::SlackClient;
 use crate::store::{ClaimedJob, Fate};
@@ -21,7 +22,7 @@ use domain::refusal::Cause;
 use domain::release::{Release, Status};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,6 +52,8 @@ pub struct Outside {
     pub escalation: Escalation,
     /// How services are deployed.
     pub deployments: Deployments,
+    /// Where programs run and mail leaves.
+    pub machine: Arc<dyn Machine>,
     /// Where checkpoints of the log go; nothing if none are made.
     pub witnesses: Option<checkpoint::Witnesses>,
     /// Git repositories, by service.
@@ -163,14 +166,13 @@ impl Deployments {
     ///
     /// # Errors
     /// Says why the script can't be read or run.
-    pub fn digests(&self, service: &ServiceName) -> Result<(Digest, Digest), String> {
+    pub fn digests(&self, service: &ServiceName, machine: &dyn Machine) -> Result<(Digest, Digest), String> {
         let script = self
             .scripts
             .get(service)
             .ok_or_else(|| format!("service `{service}` has no script"))?;
-        let program = crate::deploy::program::resolve_program(&script.program, &script.working_directory)
-            .map_err(|error| error.to_string())?;
-        let digest = crate::deploy::program::script_digest(&program).map_err(|error| error.to_string())?;
+        let program = machine.program(script)?;
+        let digest = machine.script_digest(&program)?;
         let configuration = serde_json::json!({
             "executor": "script", "program": script.program, "arguments": script.arguments,
             "working_directory": script.working_directory, "timeout_ms": script.timeout_ms,
@@ -375,7 +377,8 @@ impl Desk<'_> {
 
     /// What Git and the disk say now.
     pub async fn look(&self, release: &Release) -> Result<SourceSeen, SourceProblem> {
-        let digests = self.outside.deployments.digests(&release.service);
+        let machine = self.outside.machine.as_ref();
+        let digests = self.outside.deployments.digests(&release.service, machine);
         let (script, executor) = digests.map_err(|error| {
             tracing::warn!(release = %release.key, error, "the deployment script can't be used");
             SourceProblem::ScriptMissing
@@ -383,7 +386,10 @@ impl Desk<'_> {
         let commit = match self.outside.repositories.get(&release.service) {
             None if release.typed_commit.is_none() => return Err(SourceProblem::NoRepository),
             None => None,
-            Some(repository) => match git::resolve_tag(repository, &release.version.tag(), GIT_WITHIN).await {
+            Some(repository) => match machine
+                .resolve_tag(repository, &release.version.tag(), GIT_WITHIN)
+                .await
+            {
                 Tag::Resolved(commit) => Some(commit),
                 Tag::Missing => return Err(SourceProblem::TagMissing),
                 Tag::Silent(reason) => {

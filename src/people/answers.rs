@@ -4,8 +4,8 @@
 use super::Clock;
 use domain::ids::Millis;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::Semaphore;
 
 /// An answer, and when it was asked for (the answer can't be older than that).
 #[derive(Debug, Clone)]
@@ -14,12 +14,40 @@ pub(super) struct Seen<V> {
     pub(super) observed_ms: Millis,
 }
 
-/// None: not answered yet. Some(None): it failed.
-type Flight<V> = watch::Receiver<Option<Option<Seen<V>>>>;
+/// An asking under way. Those who wait for it are woken in their order, so that a run can be repeated.
+struct Flight<V> {
+    /// None within: it failed. Empty at the end: its asker died without a word.
+    answer: OnceLock<Option<Seen<V>>>,
+    /// Closed at the end; never has a permit.
+    end: Semaphore,
+}
+
+impl<V: Clone> Flight<V> {
+    fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            answer: OnceLock::new(),
+            end: Semaphore::new(0),
+        })
+    }
+
+    async fn answer(&self) -> Option<Seen<V>> {
+        let _ = self.end.acquire().await;
+        self.answer.get().cloned().flatten()
+    }
+}
+
+/// Ends a flight however its asker ends.
+struct Landing<V>(Arc<Flight<V>>);
+
+impl<V> Drop for Landing<V> {
+    fn drop(&mut self) {
+        self.0.end.close();
+    }
+}
 
 struct Entry<V> {
     known: Option<Seen<V>>,
-    flight: Option<Flight<V>>,
+    flight: Option<Arc<Flight<V>>>,
 }
 
 /// Answers by key, at most so many; the oldest give way.
@@ -31,7 +59,7 @@ pub(super) struct Answers<V> {
 
 enum Step<V> {
     Known(Seen<V>),
-    Wait(Flight<V>),
+    Wait(Arc<Flight<V>>),
     Full,
 }
 
@@ -53,12 +81,12 @@ impl<V: Clone + Send + Sync + 'static> Answers<V> {
     {
         // The second round is for somebody who joined an asking that had begun too long ago.
         for _ in 0..2 {
-            let mut flight = match self.step(&key, max_age_ms, &ask) {
+            let flight = match self.step(&key, max_age_ms, &ask) {
                 Step::Known(seen) => return Some(seen),
                 Step::Wait(flight) => flight,
                 Step::Full => return None,
             };
-            let answer = flight.wait_for(Option::is_some).await.ok()?.clone().flatten()?;
+            let answer = flight.answer().await?;
             if self.is_fresh(&answer, max_age_ms) {
                 return Some(answer);
             }
@@ -84,24 +112,25 @@ impl<V: Clone + Send + Sync + 'static> Answers<V> {
                 return Step::Known(seen.clone());
             }
             // A flight whose asker died without a word is over.
-            if let Some(flight) = entry.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
-                return Step::Wait(flight.clone());
+            if let Some(flight) = entry.flight.as_ref().filter(|flight| !flight.end.is_closed()) {
+                return Step::Wait(Arc::clone(flight));
             }
         } else if !self.make_room(&mut entries) {
             return Step::Full;
         }
-        let (done, flight) = watch::channel(None);
+        let flight = Flight::begin();
+        let landing = Landing(Arc::clone(&flight));
         let entry = entries.entry(key.to_owned()).or_insert(Entry {
             known: None,
             flight: None,
         });
-        entry.flight = Some(flight.clone());
+        entry.flight = Some(Arc::clone(&flight));
         let observed_ms = (self.clock)();
         let (answers, key, asking) = (Arc::clone(self), key.to_owned(), ask());
         tokio::spawn(async move {
             let seen = asking.await.map(|value| Seen { value, observed_ms });
             answers.land(&key, seen.clone());
-            done.send_replace(Some(seen));
+            let _ = landing.0.answer.set(seen);
         });
         Step::Wait(flight)
     }

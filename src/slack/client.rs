@@ -9,6 +9,8 @@ pub mod response_url;
 mod transport;
 
 pub use facts::{ChannelFacts, Flag, Identity, UserFacts};
+#[cfg(feature = "simulation")]
+pub use transport::{Carried, Wire};
 
 use crate::failure::Failure;
 use crate::outbound;
@@ -132,17 +134,47 @@ impl SlackClient {
             http: http.clone(),
             api_url: url.as_str().trim_end_matches('/').to_owned(),
             answer_bytes_max: limits.answer_bytes_max,
+            #[cfg(feature = "simulation")]
+            wire: None,
         };
+        Ok(Self::over(transport, url, token, limits, http))
+    }
+
+    /// A client whose calls go over the simulation's network.
+    ///
+    /// # Errors
+    /// As [`SlackClient::new`].
+    #[cfg(feature = "simulation")]
+    pub fn simulated(wire: Arc<dyn Wire>) -> Result<Self, Failure> {
+        static NOWHERE: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
+        let limits = Limits::default();
+        let url = outbound::endpoint("http://127.0.0.1:1/api", "SLACK_API_URL")?;
+        let http = match NOWHERE.get() {
+            Some(http) => http.clone(),
+            None => NOWHERE
+                .get_or_init(|| outbound::client(&url, limits.call).unwrap_or_default())
+                .clone(),
+        };
+        let transport = Transport {
+            http: http.clone(),
+            api_url: url.as_str().trim_end_matches('/').to_owned(),
+            answer_bytes_max: limits.answer_bytes_max,
+            wire: Some(wire),
+        };
+        Ok(Self::over(transport, url, "simulated", limits, http))
+    }
+
+    fn over(transport: Transport, api_url: Url, token: &str, limits: Limits, http: reqwest::Client) -> Self {
         let inner = Inner {
             slack: slack_morphism::SlackClient::new(transport),
             token: SlackApiToken::new(SlackApiTokenValue(token.to_owned())),
             http,
-            api_url: url,
+            api_url,
             limits,
             pacing: Pacing::default(),
             me: OnceCell::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Self { inner: Arc::new(inner) }
     }
 
     /// Takes a channel's next turn for [`SlackClient::post_in_turn`], unless another caller waits for it already: then

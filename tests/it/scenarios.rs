@@ -55,6 +55,7 @@ on_both_databases! {
         two_people_may_start_a_new_attempt
         a_new_attempt_has_to_pass_every_gate_again
         a_new_attempt_does_not_start_beside_the_old_script
+        another_release_does_not_start_beside_the_old_script
         a_spool_that_vanished_is_no_proof_that_nothing_ran
         a_host_that_never_comes_back_leaves_it_to_two_people
     }

@@ -4,7 +4,8 @@
 use crate::failure::Failure;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Channels that are remembered at once; one is forgotten when its second is over.
 const CHANNELS_MAX: usize = 1_000;
@@ -24,7 +25,7 @@ impl Pacing {
     /// Waits until a message may go to `channel`, at most one per `gap`.
     pub(super) async fn turn(&self, channel: &str, gap: Duration) -> Result<(), Failure> {
         let at = self.reserve(channel, gap, Instant::now())?;
-        tokio::time::sleep_until(at.into()).await;
+        tokio::time::sleep_until(at).await;
         Ok(())
     }
 
@@ -37,7 +38,7 @@ impl Pacing {
             return Err(wait_ms(wait.saturating_sub(gap)));
         }
         let at = self.reserve(channel, gap, now).map_err(|_| wait_ms(gap))?;
-        tokio::time::sleep_until(at.into()).await;
+        tokio::time::sleep_until(at).await;
         Ok(())
     }
 

@@ -51,12 +51,57 @@ impl From<Trouble> for SlackClientError {
 }
 
 /// The connector.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Transport {
     pub(super) http: reqwest::Client,
     /// Without a slash at its end.
     pub(super) api_url: String,
     pub(super) answer_bytes_max: usize,
+    #[cfg(feature = "simulation")]
+    pub(super) wire: Option<std::sync::Arc<dyn Wire>>,
+}
+
+/// The simulation's network: calls in, Slack's answers out, or nothing.
+#[cfg(feature = "simulation")]
+pub trait Wire: Send + Sync {
+    /// Carries one call of a method with its arguments.
+    fn carry(&self, method: String, arguments: serde_json::Value) -> BoxFuture<'_, Carried>;
+}
+
+/// How a call on the simulation's network ended.
+#[cfg(feature = "simulation")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// It never left.
+    Unsent,
+    /// It left, and no answer came.
+    Lost,
+    /// Slack's status, the seconds of its `Retry-After`, and its body.
+    Answered(u16, Option<u64>, serde_json::Value),
+}
+
+#[cfg(feature = "simulation")]
+impl Transport {
+    async fn carry<RS>(&self, wire: &dyn Wire, uri: &Url, body: Option<Vec<u8>>) -> ClientResult<RS>
+    where
+        RS: for<'de> Deserialize<'de>,
+    {
+        let method = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+        let arguments = match body {
+            Some(body) => serde_json::from_slice(&body).unwrap_or_default(),
+            None => uri
+                .query_pairs()
+                .map(|(name, value)| (name.into_owned(), serde_json::Value::from(value.into_owned())))
+                .collect(),
+        };
+        match wire.carry(method, arguments).await {
+            Carried::Unsent => Err(Trouble::Unsent.into()),
+            Carried::Lost => Err(Trouble::Lost.into()),
+            Carried::Answered(status, retry_after_secs, body) => {
+                judge(status, retry_after_secs, body.to_string().as_bytes())
+            }
+        }
+    }
 }
 
 /// What every answer of Slack has.
@@ -148,6 +193,10 @@ impl SlackClientHttpConnector for Transport {
     where
         RS: for<'de> Deserialize<'de> + Send + 'a,
     {
+        #[cfg(feature = "simulation")]
+        if let Some(wire) = &self.wire {
+            return Box::pin(async move { self.carry(wire.as_ref(), &full_uri, None).await });
+        }
         Box::pin(self.call(self.http.get(full_uri), context.token))
     }
 
@@ -164,6 +213,10 @@ impl SlackClientHttpConnector for Transport {
         let Ok(body) = serde_json::to_vec(request_body) else {
             return unused();
         };
+        #[cfg(feature = "simulation")]
+        if let Some(wire) = &self.wire {
+            return Box::pin(async move { self.carry(wire.as_ref(), &full_uri, Some(body)).await });
+        }
         let request = self
             .http
             .post(full_uri)

@@ -171,6 +171,31 @@ pub async fn a_new_attempt_does_not_start_beside_the_old_script(engine: Engine) 
     bot.finish().await;
 }
 
+pub async fn another_release_does_not_start_beside_the_old_script(engine: Engine) {
+    let bot = TestBot::start(engine).await;
+    bot.approved("REL-789").await;
+    bot.deploys_for_long("REL-789").await;
+    let script = bot.loses_the_supervisor("REL-789", 1).await;
+    is_interrupted(&bot).await;
+    bot.clicks_on_card(THEO, "REL-789", "settle_failed").await;
+    bot.clicks_on_card(DEV, "REL-789", "settle_failed").await;
+    bot.becomes("REL-789", "approved").await;
+    bot.approved("REL-790").await;
+    bot.types(DEV, "deploy REL-790").await;
+    bot.sees(
+        RELEASES,
+        &["DID NOT START", "attempt 1 of REL-789 still runs", "end it there first"],
+    )
+    .await;
+    assert_eq!(starts(&bot), [start("REL-789.1", "1")]);
+
+    kill_process_group(script, Signal::KILL).unwrap();
+    bot.types(DEV, "deploy REL-790").await;
+    bot.becomes("REL-790", "released").await;
+    assert_eq!(starts(&bot).len(), 2);
+    bot.finish().await;
+}
+
 pub async fn a_new_attempt_has_to_pass_every_gate_again(engine: Engine) {
     let bot = TestBot::start(engine).await;
     interrupted(&bot).await;
