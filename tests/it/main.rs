@@ -18,6 +18,7 @@ mod hostile;
 mod processes;
 mod repository;
 mod scenarios;
+mod simulation;
 mod slack;
 mod store;
 mod support;

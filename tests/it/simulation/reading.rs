@@ -1,0 +1,269 @@
+//! A second, naive reading of a release's log: who wrote what, who signed what, and every reason why a start is against the
+//! rulebook. It shares no rule with the domain, only the words of its events.
+
+use domain::event::{Event, SignOff};
+use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
+use domain::release::Plan;
+use domain::role::Role;
+use std::collections::{BTreeMap, BTreeSet};
+
+type Content = BTreeMap<&'static str, String>;
+
+/// What the world says of the moment of a start.
+pub struct Start<'a> {
+    pub attempt: u32,
+    pub now_ms: Millis,
+    pub locked_for: Option<u32>,
+    pub unconfirmed: &'a BTreeSet<PersonId>,
+    /// Whether somebody was active and in one of the roles within the last minute.
+    pub was: &'a dyn Fn(&PersonId, &[Role]) -> bool,
+}
+
+#[derive(Default)]
+pub struct Reading {
+    pub is_emergency: bool,
+    pub requester: Option<PersonId>,
+    parts: BTreeSet<PersonId>,
+    plan: Option<Plan>,
+    /// What a signature was given on, in plain words.
+    content: Content,
+    signed: BTreeMap<Role, (SignOff, Content)>,
+    rejected: BTreeMap<Role, (usize, PersonId)>,
+    /// The tech lead had signed, took it back, and no tech lead has signed since.
+    tech_lead_took_it_back: bool,
+    confirmed_at: Option<usize>,
+    asked_tech_leads: Option<(Millis, BTreeSet<PersonId>)>,
+    cancelled: bool,
+    started: Vec<u32>,
+    entries: usize,
+}
+
+impl Reading {
+    pub fn take(&mut self, at_ms: Millis, event: &Event) {
+        self.entries += 1;
+        match event {
+            Event::ReleasePlanned {
+                requester,
+                owner,
+                authors,
+                plan,
+                kind,
+                version,
+                tickets,
+                ..
+            } => {
+                self.requester = Some(requester.clone());
+                self.are_part(owner.as_ref(), authors);
+                self.content_of_plan(plan, format!("{kind:?}"), version.to_string(), format!("{tickets:?}"));
+            }
+            Event::PlanChanged {
+                owner,
+                authors,
+                plan,
+                kind,
+                version,
+                tickets,
+                ..
+            } => {
+                self.are_part(owner.as_ref(), authors);
+                self.content_of_plan(plan, format!("{kind:?}"), version.to_string(), format!("{tickets:?}"));
+                self.asked_tech_leads = None;
+            }
+            Event::HotfixRequested { requester, authors, .. } => {
+                self.is_emergency = true;
+                self.requester = Some(requester.clone());
+                self.are_part(None, authors);
+            }
+            Event::SourceResolved {
+                commit,
+                script,
+                executor,
+                ..
+            } => {
+                self.content.insert("commit", commit.to_string());
+                self.content.insert("script", format!("{script} {executor}"));
+                self.asked_tech_leads = None;
+                self.tech_lead_took_it_back = false;
+            }
+            Event::SignOffRequested {
+                role: Role::TechLead,
+                people,
+                ..
+            } => {
+                let mut all = self
+                    .asked_tech_leads
+                    .take()
+                    .map(|(_, people)| people)
+                    .unwrap_or_default();
+                all.extend(people.clone());
+                self.asked_tech_leads = Some((at_ms, all));
+            }
+            Event::AttemptStarting { attempt, .. } => self.started.push(*attempt),
+            Event::ReleaseCancelled { .. } => self.cancelled = true,
+            _ => self.take_word(event),
+        }
+    }
+
+    fn take_word(&mut self, event: &Event) {
+        match event {
+            Event::SignedOff { sign_off } => {
+                self.rejected.remove(&sign_off.role);
+                self.tech_lead_took_it_back &= sign_off.role != Role::TechLead;
+                if sign_off.role == Role::Cto {
+                    self.confirmed_at = sign_off.confirms_rejection.then_some(self.entries);
+                }
+                self.signed
+                    .insert(sign_off.role, ((**sign_off).clone(), self.content.clone()));
+            }
+            Event::SignOffWithdrawn { role, .. } => {
+                self.signed.remove(role);
+                self.tech_lead_took_it_back |= *role == Role::TechLead;
+            }
+            Event::SignOffsVoided { roles, .. } => self.signed.retain(|role, _| !roles.contains(role)),
+            Event::ReleaseRejected { role, person, .. } => {
+                self.signed.remove(role);
+                self.rejected.insert(*role, (self.entries, person.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Who asks, answers or wrote is part of the release.
+    fn are_part(&mut self, owner: Option<&PersonId>, authors: &BTreeSet<PersonId>) {
+        self.parts.clone_from(authors);
+        self.parts.extend(self.requester.clone());
+        self.parts.extend(owner.cloned());
+    }
+
+    fn content_of_plan(&mut self, plan: &Plan, kind: String, version: String, tickets: String) {
+        self.content.insert("kind", kind);
+        self.content.insert("version", version);
+        self.content.insert("tickets", tickets);
+        self.content
+            .insert("scope", format!("{} {}", plan.scope, plan.dependencies));
+        self.content.insert("user-facing", plan.user_facing.to_string());
+        self.content.insert("migration", format!("{:?}", plan.migration));
+        // Winter in Berlin, which the simulation never leaves: UTC + 1 h.
+        self.content
+            .insert("day", ((plan.start_ms + HOUR_MS).div_euclid(DAY_MS)).to_string());
+        self.content.insert("start", plan.start_ms.to_string());
+        self.plan = Some(plan.clone());
+    }
+
+    /// Why the sign-off of `role` does not count at this start.
+    fn flaw(&self, role: Role, start: &Start<'_>) -> Option<String> {
+        let Some((signed, content)) = self.signed.get(&role) else {
+            return Some("missing".to_owned());
+        };
+        let until_ms = match &self.plan {
+            Some(plan) => (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms),
+            None => signed.signed_ms + 4 * HOUR_MS,
+        };
+        if start.now_ms >= until_ms {
+            return Some("over".to_owned());
+        }
+        if self.parts.contains(&signed.person) {
+            return Some("own release".to_owned());
+        }
+        let mut fields = vec!["commit", "script", "kind", "version"];
+        match role {
+            Role::ProductOwner => fields.extend(["tickets", "scope", "user-facing", "day"]),
+            Role::QaLead => fields.push("migration"),
+            _ => {}
+        }
+        if let Some(field) = fields
+            .iter()
+            .find(|field| content.get(*field) != self.content.get(*field))
+        {
+            return Some(format!("{field} changed"));
+        }
+        let starts = |content: &Content| content.get("start").and_then(|text| text.parse::<Millis>().ok());
+        if role == Role::ProductOwner && starts(&self.content) < starts(content) {
+            return Some("earlier".to_owned());
+        }
+        let by_deputy = role == Role::Cto || role == Role::TechLead && signed.as_deputy;
+        let roles: &[Role] = if by_deputy {
+            &[role, Role::Cto, Role::CtoDeputy]
+        } else {
+            &[role]
+        };
+        if (start.was)(&signed.person, roles) {
+            return None;
+        }
+        // Slack was silent: an emergency goes on what it said at the click, and says so.
+        let said_so = self.is_emergency && start.unconfirmed.contains(&signed.person);
+        if said_so && start.now_ms - signed.facts_ms <= HOUR_MS {
+            return None;
+        }
+        Some("not in the role any more".to_owned())
+    }
+
+    /// Every reason why this start is against the rulebook.
+    pub fn objections(&self, start: &Start<'_>) -> Vec<String> {
+        let mut objections = Vec::new();
+        let mut say = |text: String| objections.push(text);
+        if self.cancelled {
+            say("cancelled".to_owned());
+        }
+        if self.started.contains(&start.attempt) {
+            say("started twice".to_owned());
+        }
+        if start.locked_for != Some(start.attempt) {
+            say(format!("locked for {:?}", start.locked_for));
+        }
+        if self.plan.as_ref().is_some_and(|plan| start.now_ms < plan.start_ms) {
+            say("before the planned start".to_owned());
+        }
+        let roles: &[Role] = if self.is_emergency {
+            &[Role::Cto]
+        } else {
+            &[Role::ProductOwner, Role::QaLead]
+        };
+        for role in roles {
+            if let Some(flaw) = self.flaw(*role, start) {
+                say(format!("{role}: {flaw}"));
+            }
+            if self.rejected.contains_key(role) {
+                say(format!("{role}: rejected"));
+            }
+        }
+        if self.is_emergency
+            && let Some(objection) = self.tech_lead(start)
+        {
+            say(objection);
+        }
+        let signers: BTreeSet<&PersonId> = self.signed.values().map(|(signed, _)| &signed.person).collect();
+        if signers.len() < self.signed.len() {
+            say("one person signed twice".to_owned());
+        }
+        if self.rejected.values().any(|(_, who)| signers.contains(who)) {
+            say("one person says no in one role and yes in another".to_owned());
+        }
+        objections
+    }
+
+    fn tech_lead(&self, start: &Start<'_>) -> Option<String> {
+        if let Some((rejected_at, _)) = self.rejected.get(&Role::TechLead) {
+            let confirmed = self.signed.contains_key(&Role::Cto) && self.confirmed_at > Some(*rejected_at);
+            return (!confirmed).then(|| "tech lead: rejected, not confirmed by the CTO".to_owned());
+        }
+        let flaw = self.flaw(Role::TechLead, start)?;
+        if self.tech_lead_took_it_back {
+            return Some("tech lead: taken back".to_owned());
+        }
+        let Some((asked_ms, asked)) = &self.asked_tech_leads else {
+            return Some("tech lead: never asked".to_owned());
+        };
+        let signed_as_other: BTreeSet<&PersonId> = self
+            .signed
+            .iter()
+            .filter(|(role, _)| **role != Role::TechLead)
+            .map(|(_, (signed, _))| &signed.person)
+            .collect();
+        let somebody = asked
+            .iter()
+            .any(|who| !self.parts.contains(who) && !signed_as_other.contains(who));
+        let owed = !somebody || start.now_ms >= asked_ms + 15 * MINUTE_MS;
+        (!owed).then(|| format!("tech lead: {flaw}, and not owed yet"))
+    }
+}
