@@ -12,9 +12,8 @@ pub use crate::slack::typed::{Known, Mistyped, Problem, Typed};
 pub fn parse(typed: &str, known: &Known<'_>) -> Typed {
     let mut words = tokens(typed);
     // Some people call the bot first: `/release @countersign approve …`.
-    while words.first().is_some_and(|word| word.mention.is_some()) && words.len() > 1 {
-        words.remove(0);
-    }
+    let called = words.iter().take_while(|word| word.mention.is_some()).count();
+    words.drain(..called.min(words.len().saturating_sub(1)));
     let Some(first) = words.first() else {
         return Typed::Help { topic: None };
     };

@@ -14,15 +14,15 @@ pub struct Token {
 /// The words of `typed`, in order.
 pub fn tokens(typed: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
+    // Looked for once: in a text of opening quotes alone, each would look through all of the rest.
+    let last_closing = CLOSING.map(|closing| typed.rfind(closing));
     let mut rest = typed.char_indices().peekable();
     while let Some((start, c)) = rest.next() {
         if is_space(c) {
             continue;
         }
-        let end = if let Some(closing) =
-            closing_quote(c).filter(|closing| typed[start + c.len_utf8()..].contains(*closing))
-        {
-            end_after(typed, start + c.len_utf8(), |c| closing.contains(&c))
+        let end = if let Some(kind) = quotation(c).filter(|kind| last_closing[*kind].is_some_and(|last| last > start)) {
+            end_after(typed, start + c.len_utf8(), |c| CLOSING[kind].contains(&c))
         } else if c == '<' {
             end_after(typed, start, |c| c == '>')
         } else {
@@ -80,24 +80,29 @@ fn unquoted(raw: &str) -> &str {
     let (Some(first), Some(last)) = (chars.next(), chars.next_back()) else {
         return raw;
     };
-    match closing_quote(first) {
-        Some(closing) if closing.contains(&last) => {
+    match quotation(first) {
+        Some(kind) if CLOSING[kind].contains(&last) => {
             let inner = &raw[first.len_utf8()..raw.len() - last.len_utf8()];
             // `"a" and "b"` is not one quotation.
-            if inner.contains(closing) { raw } else { inner }
+            if inner.contains(CLOSING[kind]) { raw } else { inner }
         }
         _ => raw,
     }
 }
 
-/// What closes a quotation that begins with `c`. Keyboards mix them freely.
-fn closing_quote(c: char) -> Option<&'static [char]> {
+/// What closes each kind of quotation. Keyboards mix them freely.
+const CLOSING: [&[char]; 3] = [
+    &['"', '\u{201c}', '\u{201d}', '\u{bb}', '\u{ab}'],
+    &['\'', '\u{2018}', '\u{2019}'],
+    &['`'],
+];
+
+/// Which kind of quotation begins with `c`: its place in [`CLOSING`].
+fn quotation(c: char) -> Option<usize> {
     match c {
-        '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => {
-            Some(&['"', '\u{201c}', '\u{201d}', '\u{bb}', '\u{ab}'])
-        }
-        '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' => Some(&['\'', '\u{2018}', '\u{2019}']),
-        '`' => Some(&['`']),
+        '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{ab}' | '\u{bb}' => Some(0),
+        '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' => Some(1),
+        '`' => Some(2),
         _ => None,
     }
 }

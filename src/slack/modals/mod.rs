@@ -66,9 +66,11 @@ pub struct ServiceChoice {
 pub struct SlackUser(String);
 
 impl SlackUser {
-    /// Checks an id such as `U0PRIYA`.
+    /// Checks an id such as `U0PRIYA`, as strictly as where people are looked up: nobody gets lost on the way.
     pub fn new(id: &str) -> Option<Self> {
-        super::view::is_slack_id(id).then(|| Self(id.to_owned()))
+        crate::people::SlackUser::new(id)
+            .ok()
+            .map(|user| Self(user.as_str().to_owned()))
     }
 
     /// The id.

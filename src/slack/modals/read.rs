@@ -223,19 +223,19 @@ impl<'f> Reader<'f> {
             .element("authors")
             .and_then(|element| element.get("selected_users"))
             .and_then(Value::as_array);
-        let authors: BTreeSet<SlackUser> = chosen
+        // All or none: an author who is left out could sign.
+        let authors: Option<BTreeSet<SlackUser>> = chosen
             .into_iter()
             .flatten()
-            .filter_map(Value::as_str)
-            .filter_map(SlackUser::new)
+            .map(|user| user.as_str().and_then(SlackUser::new))
             .collect();
-        if authors.is_empty() || authors.len() > 50 {
-            return self.wrong(
+        match authors {
+            Some(authors) if (1..=50).contains(&authors.len()) => Some(authors),
+            _ => self.wrong(
                 "authors",
                 "Choose 1 to 50 people who wrote the commits; none of them can sign it.",
-            );
+            ),
         }
-        Some(authors)
     }
 
     /// The full commit; demanded where the service names no repository.

@@ -138,6 +138,17 @@ fn each_wrong_field_of_a_plan_is_named() {
             json!({ "value": { "selected_users": ["<@U1>", 7] } }),
             "1 to 50",
         ),
+        // Found by the fuzzer: an id that no member can have was taken here and left out where people are looked up.
+        (
+            "authors",
+            json!({ "value": { "selected_users": ["C0PAYMENTS"] } }),
+            "1 to 50",
+        ),
+        (
+            "authors",
+            json!({ "value": { "selected_users": ["U0DORA", "S0QALEADS"] } }),
+            "1 to 50",
+        ),
         ("commit", text("3f9c2e1"), "40 characters"),
         ("start", json!({ "value": { "selected_date_time": "soon" } }), "start"),
         ("migration", option("maybe"), "database"),

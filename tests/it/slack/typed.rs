@@ -329,3 +329,15 @@ proptest! {
         prop_assert_eq!(read(&format!("why {}", expected.as_str().to_lowercase())), Typed::Why { key: expected });
     }
 }
+
+/// Found by the fuzzer: words that each looked through all that follows them, and words that each moved it.
+#[test]
+fn a_text_that_is_as_long_as_a_request_may_be_is_read_at_once() {
+    for word in ["\u{201e} ", "<>", "approve ", "&lt; "] {
+        let typed = word.repeat(512 * 1_024 / word.len());
+        let begun = std::time::Instant::now();
+        read(&typed);
+        // A busy machine may take a second; quadratic readings take far more.
+        assert!(begun.elapsed().as_secs() < 10, "{word:?}: {:?}", begun.elapsed());
+    }
+}
