@@ -328,17 +328,18 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
                 return not_yet("starting");
             }
             // The starter is gone between its two steps. What was judged long ago is not started now.
-            if forbidden || machine.forbid_start(spool).await.unwrap_or(false) {
-                return not_started(
-                    desk,
-                    key,
-                    number,
-                    NotStarted::CouldNotSpawn,
-                    "the bot stopped before the script was started",
-                )
-                .await;
+            if !forbidden && !machine.forbid_start(spool).await.unwrap_or(false) {
+                return not_yet("starting");
             }
-            not_yet("starting")
+            // Nothing comes after this. What came before it may have lost its spool, and runs.
+            match machine.living_of(attempt_id(desk, key, number)).await {
+                Err(_) => not_yet("starting"),
+                Ok(living) if !living.is_empty() => interrupted(desk, key, number, attempt).await,
+                Ok(_) => {
+                    let why = "the bot stopped before the script was started";
+                    not_started(desk, key, number, NotStarted::CouldNotSpawn, why).await
+                }
+            }
         }
         Ok(Observation::Gone) => interrupted(desk, key, number, attempt).await,
     }

@@ -37,6 +37,18 @@ pub struct Spool {
     /// Until when the script runs, in true time, and how it ends.
     pub runs_until_ms: Option<(i64, i32)>,
     pub is_asked_to_stop: bool,
+    pub has_vanished: bool,
+}
+
+impl Spool {
+    /// The directory is gone, and what was started from it runs on.
+    pub fn vanish(&mut self) {
+        *self = Self {
+            runs_until_ms: self.runs_until_ms,
+            has_vanished: true,
+            ..Self::default()
+        };
+    }
 }
 
 /// A script was started: what the judge has to look at.
@@ -220,6 +232,10 @@ impl Machine for Simulated {
                     spool.is_supervised = true;
                     spool.runs_until_ms = Some((now_ms + lasts_ms, code));
                     if says_nothing {
+                        if state.luck.chance(500) {
+                            state.count("spools that vanished");
+                            spool_of(state, host, id).vanish();
+                        }
                         return Err(StartError::Unknown("the supervisor said nothing".to_owned()));
                     }
                     Ok(())

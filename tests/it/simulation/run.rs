@@ -1,6 +1,7 @@
 //! One seed: a world, its replicas, a number of steps, and then a while of good weather in which everything has to come right.
 
 use super::judge::{Answered, Judge};
+use super::machine::Host;
 use super::people::company;
 use super::replica::Replica;
 use super::steps::Click;
@@ -376,7 +377,7 @@ impl Play {
         let now_ms = self.world.true_ms();
         let known: Vec<(String, String)> = {
             let state = self.world.lock();
-            let of_host = |(name, host): (&String, &super::machine::Host)| {
+            let of_host = |(name, host): (&String, &Host)| {
                 let running = host.spools.iter().filter(|(_, spool)| spool.runs_until_ms.is_some());
                 running.map(|(id, _)| (name.clone(), id.clone())).collect::<Vec<_>>()
             };
@@ -412,6 +413,11 @@ impl Play {
                 self.world
                     .tell(&format!("{host_name} reboots", host_name = host_of(&known, &id)));
                 return;
+            }
+            7 => {
+                spool.vanish();
+                state.count("spools that vanished");
+                "spool vanishes"
             }
             _ => {
                 if let Some((until_ms, _)) = &mut spool.runs_until_ms {
