@@ -1,6 +1,7 @@
 //! The composition root: the only place that builds store, adapters and clock together, and takes them down again.
 
 use crate::checkpoints::due::{LOOK_EVERY, Watch};
+use crate::checkpoints::fit::{Fit, Kept};
 use crate::checkpoints::key::SigningKey;
 use crate::clock::Clock;
 use crate::config::{self, Config, Database, StorePlace};
@@ -8,7 +9,7 @@ use crate::control;
 use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
 use crate::fresh;
-use crate::handle::{Handler, Targets, production};
+use crate::handle::{Handler, Targets, production, restore};
 use crate::http::{Surface, health_routes, metrics_routes, slack_routes};
 use crate::inbound::Inbound;
 use crate::jobs::{Deployments, Outside, Script, ThisMachine, Witnesses, Workers};
@@ -104,6 +105,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
     })?;
     let data = data_folder(&config.store.data)?;
     let store = open_store(&config, &clock).await?;
+    goes_through_its_checkpoints(&config.checkpoints, &store).await?;
     let limits = Limits {
         gap: config.slack.message_gap,
         ..Limits::default()
@@ -407,6 +409,32 @@ fn witnesses(checkpoints: &config::Checkpoints) -> Option<Witnesses> {
         addresses: checkpoints.witnesses.clone(),
     };
     (!witnesses.places().is_empty()).then_some(witnesses)
+}
+
+/// Refuses a database that is older than its last checkpoint, another one, or rewritten.
+async fn goes_through_its_checkpoints(checkpoints: &config::Checkpoints, store: &Store) -> anyhow::Result<()> {
+    let Some(file) = &checkpoints.file else { return Ok(()) };
+    let key = checkpoints.key.as_ref().and_then(SigningKey::new);
+    let key = key.map(|key| key.public(store.log_id()));
+    let kept = Kept::read(file, store.log_id(), key.as_ref())?;
+    if let Fit::Not(misfit) = kept.fit(store, &restore::acknowledged(store).await?).await? {
+        anyhow::bail!("{misfit}");
+    }
+    match kept.counts() {
+        (0, _) => tracing::warn!(
+            file = %file.display(),
+            "audit.file holds no checkpoint of this log: whether the database was restored or is another one can't be seen"
+        ),
+        (all, unchecked) if unchecked > 0 && key.is_some() => {
+            tracing::warn!(
+                unchecked,
+                all,
+                "checkpoints in audit.file are not signed by this key, and were compared unchecked"
+            );
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Looks for checkpoints that are due until it is told to stop.

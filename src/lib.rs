@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod app;
+mod backup;
 pub mod checkpoints;
 mod child;
 pub mod cli;

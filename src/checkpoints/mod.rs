@@ -3,4 +3,5 @@
 
 pub mod due;
 pub mod file;
+pub mod fit;
 pub mod key;

@@ -4,13 +4,14 @@
 use crate::app::database_url;
 use crate::checkpoints::{file, key};
 use crate::config::StorePlace;
-use crate::handle::{replay, replay_service};
+use crate::handle::{replay, replay_restores, replay_service};
 use crate::store::{Options, StateRow, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use domain::checkpoint::{Note, PublicKey};
 use domain::log_entry::{BreakKind, Broken, Head, Sealed, Verifier};
 use domain::log_export::{LINE_BYTES_MAX, LineVerifier, line};
+use domain::restore;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
@@ -53,6 +54,8 @@ pub(super) enum Verb {
     },
     /// Print what the checkpoints of this log are checked with.
     PublicKey,
+    /// Say that the database was restored from a backup, so that the bot serves it; only while every process is stopped.
+    AcknowledgeRestore(super::acknowledge::Arguments),
 }
 
 pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
@@ -63,9 +66,14 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             key,
         } => verify(export.as_deref(), &checkpoint, &key).await,
         Verb::Export { output } => export(&open().await?, output).await,
-        Verb::Replay => compare(&open().await?).await,
+        Verb::Replay => Ok(if replay_all(&open().await?).await? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(BROKEN)
+        }),
         Verb::Keygen { output } => super::audit_key::keygen(&output),
         Verb::PublicKey => super::audit_key::public_key(&open().await?),
+        Verb::AcknowledgeRestore(arguments) => super::acknowledge::run(arguments).await,
     }
 }
 
@@ -134,7 +142,7 @@ fn verify_export(path: &Path, notes: &[Note]) -> anyhow::Result<Result<Head, Bro
     }
 }
 
-async fn verify_store(store: &Store, notes: &[Note]) -> anyhow::Result<Result<Head, Broken>> {
+pub(super) async fn verify_store(store: &Store, notes: &[Note]) -> anyhow::Result<Result<Head, Broken>> {
     // The head first: entries that come in meanwhile are not missing from it.
     let recorded = store.head().await?;
     let checkpoints = notes.iter().map(|note| note.checkpoint.clone());
@@ -172,7 +180,7 @@ async fn beyond(store: &Store) -> anyhow::Result<Option<Broken>> {
     }))
 }
 
-fn report(broken: &impl std::fmt::Display) -> ExitCode {
+pub(super) fn report(broken: &impl std::fmt::Display) -> ExitCode {
     super::say(&format!("BROKEN: {broken}"));
     ExitCode::from(BROKEN)
 }
@@ -197,10 +205,11 @@ async fn export(store: &Store, output: Option<PathBuf>) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-async fn compare(store: &Store) -> anyhow::Result<ExitCode> {
+/// Compares every state row with what the log says and tells what differs; whether nothing does.
+pub(super) async fn replay_all(store: &Store) -> anyhow::Result<bool> {
     let mut differing = 0;
     let mut streams = 0;
-    for prefix in ["release/", "service/"] {
+    for prefix in ["release/", "service/", restore::STREAM] {
         let logged: BTreeSet<String> = store
             .logged_streams(prefix)
             .await?
@@ -220,11 +229,7 @@ async fn compare(store: &Store) -> anyhow::Result<ExitCode> {
     super::say(&format!(
         "{streams} streams replayed, {differing} differ from their state rows"
     ));
-    Ok(if differing == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(BROKEN)
-    })
+    Ok(differing == 0)
 }
 
 /// Compares again if a commit falls between reading the entries and the row.
@@ -254,6 +259,8 @@ fn same(entries: &[Sealed], row: Option<&StateRow>) -> anyhow::Result<()> {
         let release = replay(entries)?.context("the log has no release in this stream")?;
         let (service, status) = (release.service.to_string(), release.status.key());
         (serde_json::to_value(release)?, service, status)
+    } else if row.stream == restore::STREAM {
+        (serde_json::to_value(replay_restores(entries)?)?, String::new(), "")
     } else {
         let service = row.stream.trim_start_matches("service/").to_owned();
         (serde_json::to_value(replay_service(entries)?)?, service, "")

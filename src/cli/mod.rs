@@ -1,13 +1,16 @@
 //! The command line: one file per verb. Verbs print for people and scripts; nothing here decides.
 
+mod acknowledge;
 mod audit;
 mod audit_key;
+mod backup;
 #[cfg(feature = "playground")]
 mod demo;
 mod jobs;
 mod migrate;
 #[cfg(feature = "playground")]
 mod playground;
+mod restore;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -35,7 +38,11 @@ enum Verb {
     Playground(playground::Arguments),
     /// Bring the database's tables up to date.
     Migrate,
-    /// Verify, export or replay the audit log.
+    /// Write everything that the database holds into a new file, beside a running bot.
+    Backup(backup::Arguments),
+    /// Put a backup into a database that does not exist yet; never over one that does.
+    Restore(restore::Arguments),
+    /// Verify, export or replay the audit log; acknowledge a restore.
     #[command(subcommand)]
     Audit(audit::Verb),
     /// List, retry or drop jobs.
@@ -75,6 +82,8 @@ fn run_async(verb: Verb) -> ExitCode {
             #[cfg(feature = "playground")]
             Verb::Playground(arguments) => playground::run(arguments).await,
             Verb::Migrate => migrate::run().await,
+            Verb::Backup(arguments) => backup::run(arguments).await,
+            Verb::Restore(arguments) => restore::run(arguments).await,
             Verb::Audit(verb) => audit::run(verb).await,
             Verb::Jobs(verb) => jobs::run(verb).await,
             Verb::Supervise { .. } => Ok(ExitCode::FAILURE),

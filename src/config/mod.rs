@@ -274,6 +274,23 @@ impl StorePlace {
     }
 }
 
+impl Checkpoints {
+    /// `[audit]` and the key alone, for verbs that need nothing else; `[audit]` is empty without a configuration file.
+    pub fn from_process() -> Result<Self, Problems> {
+        let mut report = Report::default();
+        let variables = process::variables(&mut report);
+        let text = if process::config_path(&variables).exists() {
+            process::file(&variables, &mut report).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        let checkpoints = reader::parse(&text, &mut report)
+            .map(|table| notices::checkpoints(&Node::root(&table, &text), &mut report));
+        let key = environment::checkpoint_key(&variables, &mut report);
+        finish(checkpoints.map(|checkpoints| Self { key, ..checkpoints }), report).map(|(checkpoints, _)| checkpoints)
+    }
+}
+
 /// The key that signs checkpoints, for verbs that need nothing else.
 #[derive(Debug)]
 pub struct CheckpointKey(pub Option<Secret>);

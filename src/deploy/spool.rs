@@ -166,6 +166,26 @@ pub fn observe(spool: &Path) -> io::Result<Observation> {
     })
 }
 
+/// The attempts whose ids end with `ending` and that may be under way: one that can't be read is among them.
+///
+/// # Errors
+/// The error of reading.
+pub fn unfinished(spool_root: &Path, ending: &str) -> io::Result<Vec<String>> {
+    let mut unfinished = Vec::new();
+    for entry in fs::read_dir(spool_root)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let is_over = |spool: &Path| {
+            let observed = observe(spool);
+            matches!(observed, Ok(Observation::Finished(_) | Observation::NotStarted { .. }))
+        };
+        if name.ends_with(ending) && !is_over(&spool_root.join(&name)) {
+            unfinished.push(name);
+        }
+    }
+    unfinished.sort_unstable();
+    Ok(unfinished)
+}
+
 /// Makes sure that this attempt never starts, however late a supervisor comes; the directory is made
 /// if it is missing. Returns true if no script has run or ever will, false if a start came first.
 ///

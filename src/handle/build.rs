@@ -15,6 +15,7 @@ use domain::log_entry::Draft;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
 use domain::release::Release;
+use domain::restore;
 
 /// The commit and the case after it.
 pub(super) struct Built {
@@ -169,6 +170,10 @@ fn reads(order: &Order<'_>, loaded: &Loaded) -> Vec<StreamVersion> {
         reads.push(StreamVersion {
             stream: service.stream(),
             version: loaded.service_version,
+        });
+        reads.push(StreamVersion {
+            stream: restore::STREAM.to_owned(),
+            version: loaded.restores_version,
         });
     }
     reads

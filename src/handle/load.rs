@@ -9,6 +9,7 @@ use domain::event::Event;
 use domain::ids::{PersonId, ReleaseKey, ServiceName};
 use domain::log_entry::Sealed;
 use domain::release::{AttemptState, Release};
+use domain::restore::{self, Restores};
 use domain::service::Service;
 use std::collections::BTreeSet;
 
@@ -19,6 +20,8 @@ pub(super) struct Loaded {
     /// Set if the service's stream was read.
     pub service: Option<ServiceName>,
     pub service_version: u64,
+    /// Of the stream of acknowledged restores, read with the service's: fences come from both.
+    pub restores_version: u64,
 }
 
 impl Handler {
@@ -41,15 +44,21 @@ impl Handler {
             release_version,
             service: None,
             service_version: 0,
+            restores_version: 0,
         };
         let Some(service) = service_name else { return Ok(loaded) };
         loaded.case.target = self.targets.get(&service).cloned();
         if needs_service(&command.intent, loaded.case.release.as_ref()) {
-            let row = self.store.stream(&service.stream()).await?;
-            loaded.service_version = row.as_ref().map_or(0, |row| row.version);
-            if let Some(row) = row {
-                let state = serde_json::from_str(&row.state).context("a service's state row");
-                loaded.case.service = state.map_err(HandleError::Broken)?;
+            for row in self.store.streams(&[&service.stream(), restore::STREAM]).await? {
+                if row.stream == restore::STREAM {
+                    let state = serde_json::from_str::<Restores>(&row.state).context("the restores' state row");
+                    loaded.case.fences_above = state.map_err(HandleError::Broken)?.fences_above();
+                    loaded.restores_version = row.version;
+                } else {
+                    let state = serde_json::from_str(&row.state).context("a service's state row");
+                    loaded.case.service = state.map_err(HandleError::Broken)?;
+                    loaded.service_version = row.version;
+                }
             }
             loaded.service = Some(service.clone());
         }
@@ -83,6 +92,19 @@ impl Handler {
             );
         }
         people
+    }
+
+    /// The restores that were acknowledged.
+    ///
+    /// # Errors
+    /// When the database or the row can't be read.
+    pub async fn restores(&self) -> Result<Restores, HandleError> {
+        let row = self.store.stream(restore::STREAM).await?;
+        let state = row.map(|row| serde_json::from_str(&row.state)).transpose();
+        Ok(state
+            .context("the restores' state row")
+            .map_err(HandleError::Broken)?
+            .unwrap_or_default())
     }
 
     /// The release's state row.
@@ -133,6 +155,19 @@ pub fn replay_service(entries: &[Sealed]) -> anyhow::Result<Service> {
         service.evolve(&open(sealed, expected)?.1);
     }
     Ok(service)
+}
+
+/// Folds the entries of acknowledged restores.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_restores(entries: &[Sealed]) -> anyhow::Result<Restores> {
+    let mut restores = Restores::default();
+    for (expected, sealed) in (1..).zip(entries) {
+        let (entry, event) = open(sealed, expected)?;
+        restores.evolve(&event, entry.decided_ms);
+    }
+    Ok(restores)
 }
 
 fn open(sealed: &Sealed, expected: u64) -> anyhow::Result<(domain::log_entry::Entry, Event)> {

@@ -3,9 +3,11 @@
 
 mod build;
 pub mod facts;
+pub mod held;
 mod load;
+pub mod restore;
 
-pub use load::{replay, replay_service};
+pub use load::{replay, replay_restores, replay_service};
 
 use crate::clock::Clock;
 use crate::handle::facts::{Facts, FactsWanted};

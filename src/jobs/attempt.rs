@@ -16,6 +16,7 @@ use domain::event::{Event, SourceProblem};
 use domain::ids::{CommitSha, ReleaseKey};
 use domain::refusal::Cause;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
+use domain::restore;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,17 +37,22 @@ const LOST_AMONG_MAX: u32 = 200;
 const TAIL_BYTES: usize = 2_400;
 const TAIL_LINES: usize = 40;
 
-/// The attempt's id outside: spool directory, environment variable. The log's id keeps two bots of one user apart.
-fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber) -> String {
-    let log: String = desk
-        .handler
-        .store
-        .log_id()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(8)
-        .collect();
-    format!("{key}.{number}.{log}")
+/// How the ids of this log's attempts end: it keeps two bots of one user apart.
+fn id_ending(desk: &Desk<'_>) -> String {
+    let log = desk.handler.store.log_id().chars();
+    let log: String = log.filter(char::is_ascii_alphanumeric).take(8).collect();
+    format!(".{log}")
+}
+
+/// The attempt's id outside: spool directory, environment variable. A lost history may have had an attempt of this number, so
+/// after a restore the fence, which no history has twice, is in it.
+fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber, fence: u64) -> String {
+    let ending = id_ending(desk);
+    if restore::is_after_restore(fence) {
+        format!("{key}.{number}.{fence}{ending}")
+    } else {
+        format!("{key}.{number}{ending}")
+    }
 }
 
 /// Judges all gates and starts the script.
@@ -119,8 +125,8 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     spawn(desk, key, number, launch, began).await
 }
 
-/// What two people have settled may still be running on this host, for whichever release of the service: nothing starts beside
-/// it.
+/// What two people have settled may still be running on this host, for whichever release of the service, and so may what a
+/// restored log knows nothing of: nothing starts beside it.
 async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
     let host = desk.outside.deployments.host();
     let service = Some(release.service.as_str());
@@ -135,24 +141,73 @@ async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber
     {
         for earlier in &other.attempts {
             let is_this = other.key == release.key && earlier.number == number;
-            let was_lost = earlier.interrupted_ms.is_some() && earlier.host.as_deref() == Some(host);
-            if is_this || !was_lost {
+            let was_here = earlier.host.as_deref() == Some(host) || earlier.lost_in_restore;
+            if is_this || earlier.interrupted_ms.is_none() || !was_here {
                 continue;
             }
-            let id = attempt_id(desk, &other.key, earlier.number);
-            let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
-            if !living.is_empty() {
-                let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let of = if other.key == release.key {
-                    String::new()
-                } else {
-                    format!(" of {}", other.key)
-                };
+            let id = attempt_id(desk, &other.key, earlier.number, earlier.fence);
+            let of = if other.key == release.key {
+                String::new()
+            } else {
+                format!(" of {}", other.key)
+            };
+            if let Some(list) = living(desk, id).await {
                 return Some(format!(
                     "attempt {}{of} still runs on {host}, as process {list}; end it there first",
                     earlier.number
                 ));
             }
+        }
+    }
+    unknown_running(desk).await
+}
+
+/// The processes of an attempt on this host, for people; nothing if there are none.
+async fn living(desk: &Desk<'_>, id: String) -> Option<String> {
+    let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
+    let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then_some(list)
+}
+
+/// A script of this log's lost history that still runs on this host: its spool is here, and the log knows no such attempt. Whose
+/// service it is can't be told for sure, so nothing starts beside it.
+async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
+    let deployments = &desk.outside.deployments;
+    let machine = &desk.outside.machine;
+    let spools = machine
+        .unfinished(deployments.spool_root.clone(), id_ending(desk))
+        .await;
+    let spools = match spools {
+        Ok(spools) => spools,
+        Err(error) => return Some(format!("earlier spools can't be looked at: {error}")),
+    };
+    for id in spools {
+        let mut words = id.splitn(3, '.');
+        let key = words.next().and_then(|key| ReleaseKey::new(key).ok());
+        let number: Option<AttemptNumber> = words.next().and_then(|number| number.parse().ok());
+        let known = match &key {
+            Some(key) => match desk.handler.release(key).await {
+                Ok((release, _)) => release,
+                Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
+            },
+            None => None,
+        };
+        let attempt = known.as_ref().zip(number).and_then(|(release, number)| {
+            let attempt = release.attempt(number)?;
+            Some(attempt_id(desk, &release.key, number, attempt.fence))
+        });
+        if attempt.as_ref() == Some(&id) {
+            continue;
+        }
+        let processes = match machine.observe(deployments.spool(&id)).await {
+            Ok(Observation::Running { pid: Some(pid), .. }) => Some(pid.to_string()),
+            _ => living(desk, id.clone()).await,
+        };
+        if let Some(list) = processes {
+            return Some(format!(
+                "a script that was started before the database was restored, {id}, still runs on {}, as process {list}; end it there first",
+                deployments.host()
+            ));
         }
     }
     None
@@ -229,7 +284,7 @@ fn launch(
         version: release.version.tag(),
         commit: commit.to_string(),
         environment: release.environment.to_string(),
-        attempt: attempt_id(desk, &release.key, number),
+        attempt: attempt_id(desk, &release.key, number, fence),
         fence,
     };
     let text = |error: &dyn std::fmt::Display| error.to_string();
@@ -286,14 +341,18 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     };
     let Some(attempt) = release
         .attempt(number)
-        .filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_)))
+        // What a restore has lost is settled by people, whatever is found here.
+        .filter(|attempt| !matches!(attempt.state, AttemptState::Ended(_)) && !attempt.lost_in_restore)
     else {
         return Ok(Ran::Done);
     };
     if attempt.host.as_deref() != Some(desk.outside.deployments.host()) {
         return watch_from_afar(desk, key, number, attempt).await;
     }
-    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
+    let spool = desk
+        .outside
+        .deployments
+        .spool(&attempt_id(desk, key, number, attempt.fence));
     let machine = &desk.outside.machine;
     let observed = machine.observe(spool.clone()).await;
     let not_yet = |reason: &str| {
@@ -332,7 +391,7 @@ pub(super) async fn watch(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
                 return not_yet("starting");
             }
             // Nothing comes after this. What came before it may have lost its spool, and runs.
-            match machine.living_of(attempt_id(desk, key, number)).await {
+            match machine.living_of(attempt_id(desk, key, number, attempt.fence)).await {
                 Err(_) => not_yet("starting"),
                 Ok(living) if !living.is_empty() => interrupted(desk, key, number, attempt).await,
                 Ok(_) => {
@@ -422,7 +481,10 @@ pub(super) async fn stop(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumbe
         }
         _ => {}
     }
-    let spool = desk.outside.deployments.spool(&attempt_id(desk, key, number));
+    let spool = desk
+        .outside
+        .deployments
+        .spool(&attempt_id(desk, key, number, attempt.fence));
     let by = attempt.stop_by.as_ref().map(ToString::to_string).unwrap_or_default();
     match desk.outside.machine.request_stop(spool, by).await {
         Ok(_) => Ok(Ran::Done),

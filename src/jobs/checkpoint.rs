@@ -4,11 +4,14 @@
 use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use crate::checkpoints::file;
+use crate::checkpoints::fit::{Fit, Kept};
 use crate::checkpoints::key::SigningKey;
 use crate::failure::Failure;
+use crate::handle::restore;
 use crate::records::mail::Mail;
 use crate::slack::checkpoint as words;
 use crate::slack::client::Post;
+use anyhow::Context as _;
 use domain::checkpoint::Checkpoint;
 use domain::job::CheckpointPlace;
 use std::path::PathBuf;
@@ -59,6 +62,9 @@ pub(super) async fn carry(desk: &Desk<'_>, place: CheckpointPlace, position: u64
         log: desk.handler.store.log_id().to_owned(),
         hash: entry.hash,
     };
+    if let Some(why) = contradicts(desk, witnesses).await? {
+        return Ok(Ran::Dead { reason: why });
+    }
     let note = witnesses.key.sign(&checkpoint);
     match place {
         CheckpointPlace::File => match witnesses.file.clone() {
@@ -71,6 +77,28 @@ pub(super) async fn carry(desk: &Desk<'_>, place: CheckpointPlace, position: u64
         },
         CheckpointPlace::Witnesses if witnesses.addresses.is_empty() => Ok(no_place()),
         CheckpointPlace::Witnesses => mail(desk, &witnesses.addresses, &checkpoint, &note).await,
+    }
+}
+
+/// Why nothing may be signed: the file holds a checkpoint that the log doesn't go through, so the database was put back or
+/// rewritten under this process.
+async fn contradicts(desk: &Desk<'_>, witnesses: &Witnesses) -> Result<Option<String>, Trouble> {
+    let Some(path) = witnesses.file.clone() else {
+        return Ok(None);
+    };
+    let store = &desk.handler.store;
+    let (log, key) = (store.log_id().to_owned(), witnesses.key.public(store.log_id()));
+    let read = tokio::task::spawn_blocking(move || Kept::read(&path, &log, Some(&key))).await;
+    let fit = async {
+        read.context("the file")??
+            .fit(store, &restore::acknowledged(store).await?)
+            .await
+    };
+    match fit.await {
+        Ok(Fit::Not(misfit)) => Ok(Some(format!("no checkpoint is made: {misfit}"))),
+        Ok(Fit::Nothing | Fit::Fits(_)) => Ok(None),
+        // A mount that isn't there, a database that doesn't answer: may pass, and a person sees it in the list of jobs.
+        Err(error) => Err(Failure::transient(format!("{error:#}")).into()),
     }
 }
 

@@ -57,6 +57,8 @@ pub trait Machine: Send + Sync {
         max_lines: usize,
         redactor: Redactor,
     ) -> BoxFuture<'_, io::Result<Tail>>;
+    /// See [`spool::unfinished`].
+    fn unfinished(&self, spool_root: PathBuf, ending: String) -> BoxFuture<'_, io::Result<Vec<String>>>;
     /// See [`living_of`].
     fn living_of(&self, attempt_id: String) -> BoxFuture<'_, io::Result<Vec<i32>>>;
     /// See [`Mailer::send`].
@@ -117,6 +119,10 @@ impl Machine for ThisMachine {
         redactor: Redactor,
     ) -> BoxFuture<'_, io::Result<Tail>> {
         blocking(move || tail(&spool, max_bytes, max_lines, &redactor))
+    }
+
+    fn unfinished(&self, spool_root: PathBuf, ending: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        blocking(move || spool::unfinished(&spool_root, &ending))
     }
 
     fn living_of(&self, attempt_id: String) -> BoxFuture<'_, io::Result<Vec<i32>>> {

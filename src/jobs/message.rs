@@ -6,7 +6,7 @@ use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use super::view::{Scene, commitments_of};
 use crate::failure::Failure;
-use crate::handle::Handled;
+use crate::handle::{Handled, held};
 use crate::records::mail::Mail;
 use crate::slack::blocks::Rendered;
 use crate::slack::client::Post;
@@ -20,6 +20,7 @@ use domain::event::{Event, NoticeStep};
 use domain::ids::{PersonId, ReleaseKey};
 use domain::job::MessageId;
 use domain::release::{AttemptNumber, Rejection};
+use domain::restore::Restores;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ async fn refresh_once(desk: &Desk<'_>, id: &MessageId) -> Result<Option<Ran>, Tr
     };
     let row = desk.handler.store.message(&id.to_string()).await?;
     let Some(row) = row.filter(|row| !row.ts.is_empty()) else {
-        if is_over(id, &scene) {
+        if is_over(id, &scene) || is_held(desk, id).await? {
             return Ok(Some(Ran::Done));
         }
         return deliver(desk, id, &scene).await.map(Some);
@@ -117,6 +118,12 @@ fn is_over(id: &MessageId, scene: &Scene) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a restore holds it: then only a person's `jobs retry` posts it, whatever else would refresh it.
+async fn is_held(desk: &Desk<'_>, id: &MessageId) -> Result<bool, Trouble> {
+    let dead = desk.handler.store.dead_jobs(Some(id.release().as_str())).await?;
+    Ok(dead.iter().any(|job| held::is_of(job, id)))
 }
 
 /// Posts a message that never changes.
@@ -182,6 +189,7 @@ async fn first_things_first(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> R
                     return Ok(Some(again("the notice goes first")));
                 }
             }
+            _ if is_held(desk, earlier).await? => {}
             Some(row) if desk.now_ms() - row.attempted_ms < IN_FLIGHT_MS => {
                 return Ok(Some(Ran::NotYet {
                     after_ms: IN_FLIGHT_MS / 4,
@@ -223,8 +231,9 @@ async fn put(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Put, Trou
     };
     let (store, outbox_id) = (&desk.handler.store, id.to_string());
     let seen = store.message(&outbox_id).await?;
+    let restores = desk.handler.restores().await?;
     if let Some(row) = &seen
-        && let Some(ts) = find(desk, row).await?
+        && let Some(ts) = find(desk, row, &restores).await?
     {
         // What stands there was rendered earlier: nobody knows what it says.
         store
@@ -273,7 +282,7 @@ async fn put(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Put, Trou
         text: rendered.text.clone(),
         blocks: rendered.blocks.clone(),
         thread_ts: place.thread_ts,
-        outbox_id: outbox_id.clone(),
+        outbox_id: restores.outbox_id(&outbox_id, attempt.message.attempted_ms),
     };
     let sent = if queues_up {
         desk.outside.slack.post(&post).await?
@@ -304,15 +313,16 @@ async fn shared_turn(desk: &Desk<'_>, channel: &str, queues_up: bool) -> Result<
 }
 
 /// In #releases, looks for a message whose posting ended in the unknown. We read no other channel.
-async fn find(desk: &Desk<'_>, row: &MessageRow) -> Result<Option<String>, Trouble> {
+async fn find(desk: &Desk<'_>, row: &MessageRow, restores: &Restores) -> Result<Option<String>, Trouble> {
     if row.state != MessageState::Posting || row.channel != desk.outside.releases_channel {
         return Ok(None);
     }
     let oldest_ts = format!("{}.000000", (row.attempted_ms - SEARCH_BEFORE_MS) / 1_000);
+    let outbox_id = restores.outbox_id(&row.id, row.attempted_ms);
     Ok(desk
         .outside
         .slack
-        .find_posted(&row.channel, &row.id, &oldest_ts, SEARCH_PAGES_MAX)
+        .find_posted(&row.channel, &outbox_id, &oldest_ts, SEARCH_PAGES_MAX)
         .await?)
 }
 

@@ -69,6 +69,7 @@ impl Handler {
             service,
             target,
             people,
+            ..Case::default()
         };
         let gates = gates::gates(&case, &self.policy, now_ms, Moment::Overview);
         let (commitments, persons) = match &case.release {

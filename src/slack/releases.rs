@@ -256,8 +256,14 @@ fn outcome_words(view: &View<'_>, attempt: &Attempt) -> (&'static str, String) {
         (AttemptState::Interrupted, _) => (
             "OUTCOME UNKNOWN",
             format!(
-                "What watched the deployment is gone, and nobody knows how it went; its script may still be running. {} stays locked until two people of deployment engineer, release manager and tech lead say the same on the card. Please deploy nothing on {} until then.",
-                release.environment, release.service
+                "{}; its script may still be running. {} stays locked until two people of deployment engineer, release manager and tech lead say the same on the card. Please deploy nothing on {} until then.",
+                if attempt.lost_in_restore {
+                    "The bot's database was restored from a backup, and how the deployment went is lost: it may have run"
+                } else {
+                    "What watched the deployment is gone, and nobody knows how it went"
+                },
+                release.environment,
+                release.service
             ),
         ),
         _ => ("DEPLOYING", "It is under way.".to_owned()),

@@ -31,6 +31,7 @@ pub fn sentence(event: &Event, actor: &Actor, release: &Release, names: Names<'_
         | Event::StopRequested { .. }
         | Event::AttemptEnded { .. }
         | Event::AttemptInterrupted { .. }
+        | Event::AttemptLostInRestore { .. }
         | Event::SettlementProposed { .. }
         | Event::AttemptSettled { .. } => of_attempt(event, release, names),
         Event::NoticePosted { .. }
@@ -39,7 +40,8 @@ pub fn sentence(event: &Event, actor: &Actor, release: &Release, names: Names<'_
         | Event::EnvironmentLocked { .. }
         | Event::EnvironmentUnlocked { .. }
         | Event::CommandRefused { .. }
-        | Event::RefusalsRepeated { .. } => of_notice(event, actor, release, names),
+        | Event::RefusalsRepeated { .. }
+        | Event::RestoreAcknowledged { .. } => of_notice(event, actor, release, names),
         _ => of_plan(event, release, names),
     }
 }
@@ -257,6 +259,10 @@ fn of_attempt(event: &Event, release: &Release, names: Names<'_>) -> String {
             "Nobody knows how attempt {attempt} went: what watched it is gone. {} stays locked until two people say the same.",
             capital(release.environment.as_str())
         ),
+        Event::AttemptLostInRestore { attempt } => format!(
+            "The bot's database was restored from a backup, and what came of attempt {attempt} is lost: it may have run, and may still be running. {} stays locked until two people say the same.",
+            capital(release.environment.as_str())
+        ),
         Event::SettlementProposed { attempt, choice, by } => {
             let said = release.attempt(*attempt).map(|attempt| &attempt.settlements);
             let is_second = said.is_some_and(|said| said.iter().any(|(other, said)| other != by && said == choice));
@@ -383,6 +389,13 @@ fn of_notice(event: &Event, actor: &Actor, release: &Release, names: Names<'_>) 
             format!("{who} asked to {} and was refused by `{}`.", asked_to(intent, *rule), rule.id())
         }
         Event::RefusalsRepeated { key, count: times, .. } => repeated(key, *times, names),
+        Event::RestoreAcknowledged { attempts, .. } => format!(
+            "The bot's database was restored from a backup, and an operator has acknowledged that; {} to be settled.",
+            match attempts {
+                1 => "1 attempt has".to_owned(),
+                many => format!("{many} attempts have"),
+            }
+        ),
         _ => "Something was recorded.".to_owned(),
     }
 }

@@ -312,13 +312,21 @@ fn interrupted(view: &View<'_>) -> String {
     } else {
         format!("So far {}.", joined(&said, "and"))
     };
+    let host = attempt.host.as_deref().map(|host| foreign_line(host, 60));
+    let why = if attempt.lost_in_restore {
+        format!(
+            "the bot's database was restored from a backup, and what came of it is lost. *Its script may have run, and may still be running{}.*",
+            host.map_or_else(String::new, |host| format!(" on {host}"))
+        )
+    } else {
+        format!(
+            "what watched its script on {} is gone, or the host is. *The script may still be running there.*",
+            host.as_deref().unwrap_or("its host")
+        )
+    };
     format!(
-        "Nobody knows how attempt {} went: what watched its script on {} is gone, or the host is. *The script may still be running there.* Look at {} of {} first, end what still runs, then say below how it went. Two people of deployment engineer, release manager and tech lead must say the same. {so_far}\nIf nobody does, {} stays locked and nothing is deployed there.",
-        attempt.number,
-        foreign_line(attempt.host.as_deref().unwrap_or("its host"), 60),
-        view.release.environment,
-        view.release.service,
-        view.release.environment
+        "Nobody knows how attempt {} went: {why} Look at {} of {} first, end what still runs, then say below how it went. Two people of deployment engineer, release manager and tech lead must say the same. {so_far}\nIf nobody does, {} stays locked and nothing is deployed there.",
+        attempt.number, view.release.environment, view.release.service, view.release.environment
     )
 }
 

@@ -106,7 +106,7 @@ fn rule_behind(event: &Event) -> Option<Rule> {
         Event::StopRequested { .. } | Event::SettlementProposed { .. } | Event::AttemptSettled { .. } => {
             Some(Rule::RolesCommands)
         }
-        Event::AttemptInterrupted { .. } => Some(Rule::DeployExclusive),
+        Event::AttemptInterrupted { .. } | Event::AttemptLostInRestore { .. } => Some(Rule::DeployExclusive),
         Event::NoticePosted { .. } | Event::NoticeEscalated { .. } | Event::NoticeBreached { .. } => {
             Some(Rule::EmergencyNotice)
         }

@@ -28,6 +28,7 @@ pub(super) async fn write(
     let mut snapshot = read(connection, commits, &wanted, &claimed).await?;
     let (verdicts, plan) = plan::resolve(commits, &mut snapshot);
     release_keys(connection, commits, &plan, claimed).await?;
+    hold_jobs(connection, commits, &plan).await?;
     write_rows(connection, commits, &plan).await?;
     let mut position = 0;
     if !plan.drafts.is_empty() {
@@ -246,6 +247,47 @@ async fn release_keys(
     Ok(())
 }
 
+/// A column of `rows`, ready to be bound.
+macro_rules! column {
+    ($rows:expr, $pattern:pat => $value:expr) => {
+        $rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+    };
+}
+
+/// Before new jobs, so that none of them waits behind one that is held.
+async fn hold_jobs(connection: &mut PgConnection, commits: &[&Commit], plan: &Plan<'_>) -> Result<(), Failure> {
+    let mut held: Vec<_> = plan
+        .winners
+        .iter()
+        .flat_map(|&index| {
+            commits[index]
+                .holds
+                .iter()
+                .map(move |hold| (hold, commits[index].decided_ms))
+        })
+        .map(|(hold, now_ms)| (hold.job.as_str(), plan::fate_columns(&hold.fate, now_ms)))
+        .collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    held.sort_unstable();
+    sqlx::query(
+        "UPDATE job SET state = n.state, due_ms = COALESCE(n.due_ms, job.due_ms), reason = COALESCE(n.reason, job.reason),
+             finished_ms = n.finished_ms, lease_until_ms = 0, owner = ''
+         FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[])
+             AS n(id, state, due_ms, reason, finished_ms)
+         WHERE job.id = n.id AND job.state IN ('queued', 'running')",
+    )
+    .bind(column!(held, (id, _) => *id))
+    .bind(column!(held, (_, fate) => fate.0))
+    .bind(column!(held, (_, fate) => fate.1))
+    .bind(column!(held, (_, fate) => fate.2))
+    .bind(column!(held, (_, fate) => fate.4))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Everything but the log. No row is touched by two of these parts, which see the same moment. A waiting job that stands for
 /// a new one is locked until this commits: a worker that took it meanwhile would not see what this commit writes.
 const WRITE_ROWS: &str = "
@@ -276,13 +318,6 @@ INSERT INTO job (id, kind, payload, lane, subject, order_key, order_position, co
     WHERE NOT EXISTS (SELECT 1 FROM job known WHERE known.id = n.id)
     ON CONFLICT (coalesce_key) WHERE state = 'queued' AND attempt = 0 AND coalesce_key IS NOT NULL
     DO UPDATE SET due_ms = LEAST(job.due_ms, excluded.due_ms)";
-
-/// A column of `rows`, ready to be bound.
-macro_rules! column {
-    ($rows:expr, $pattern:pat => $value:expr) => {
-        $rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
-    };
-}
 
 async fn write_rows(connection: &mut PgConnection, commits: &[&Commit], plan: &Plan<'_>) -> Result<(), Failure> {
     if plan.winners.is_empty() && plan.settled.is_empty() && plan.windows.is_empty() {

@@ -1,6 +1,7 @@
 //! The only SQL. One `Store` over SQLite or PostgreSQL with one contract suite (`tests/it/store`).
 //! Knows streams, entries, jobs, messages, people and texts; knows nothing of releases or rules.
 
+mod backup;
 mod commit_postgres;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod sql;
 mod sqlite;
 mod wakes;
 
+pub use backup::{copy_sqlite, has_tables};
 pub use engine::{Clock, Options, Store, within};
 pub use error::OpenError;
 #[cfg(feature = "simulation")]
@@ -49,6 +51,8 @@ pub struct Commit {
     pub texts: Vec<StoredText>,
     /// Everything that must follow.
     pub jobs: Vec<NewJob>,
+    /// Jobs that end, or wait longer, whoever holds them.
+    pub holds: Vec<HeldJob>,
     /// The job whose result this is; the commit fails as [`Outcome::LostJob`] if it is no longer held.
     pub settles: Option<Settlement>,
     /// Makes repeats of one refusal count instead of fill the chain.
@@ -163,6 +167,15 @@ pub struct Settlement {
     /// See [`ClaimedJob::attempt`].
     pub attempt: u32,
     /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// A job that an acknowledged restore keeps from doing what may have been done before: no worker's claim matters any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldJob {
+    /// See [`NewJob::id`].
+    pub job: String,
+    /// What becomes of it, if it is not over.
     pub fate: Fate,
 }
 

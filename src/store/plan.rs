@@ -71,13 +71,14 @@ fn texts_of(commit: &Commit) -> impl Iterator<Item = &str> {
             .into_iter()
             .chain(keys.into_iter().flatten())
     });
-    let settled = commit.settles.iter().flat_map(|s| {
-        let reason = match &s.fate {
-            Fate::Done => "",
-            Fate::Again { reason, .. } | Fate::Dead { reason } => reason,
-        };
-        [s.job.as_str(), &s.owner, reason]
-    });
+    let settled = commit
+        .settles
+        .iter()
+        .flat_map(|s| [s.job.as_str(), &s.owner, reason_of(&s.fate)]);
+    let held = commit
+        .holds
+        .iter()
+        .flat_map(|hold| [hold.job.as_str(), reason_of(&hold.fate)]);
     let repeats = commit.repeat.iter().map(|r| r.key.as_str());
     let closed = commit.closes_repeat.iter().map(|c| c.key.as_str());
     request
@@ -88,8 +89,16 @@ fn texts_of(commit: &Commit) -> impl Iterator<Item = &str> {
         .chain(texts)
         .chain(jobs)
         .chain(settled)
+        .chain(held)
         .chain(repeats)
         .chain(closed)
+}
+
+fn reason_of(fate: &Fate) -> &str {
+    match fate {
+        Fate::Done => "",
+        Fate::Again { reason, .. } | Fate::Dead { reason } => reason,
+    }
 }
 
 /// A key that two members of one group must not share.
@@ -115,6 +124,7 @@ pub(super) fn exclusive_keys(commit: &Commit) -> impl Iterator<Item = Exclusive<
     let repeat = commit.repeat.iter().map(|r| Exclusive::Repeat(&r.key));
     let closed = commit.closes_repeat.iter().map(|c| Exclusive::Repeat(&c.key));
     let job = commit.settles.iter().map(|s| Exclusive::Job(&s.job));
+    let held = commit.holds.iter().map(|hold| Exclusive::Job(&hold.job));
     request
         .chain(entries)
         .chain(states)
@@ -122,6 +132,7 @@ pub(super) fn exclusive_keys(commit: &Commit) -> impl Iterator<Item = Exclusive<
         .chain(repeat)
         .chain(closed)
         .chain(job)
+        .chain(held)
 }
 
 /// A window of repeats as it stands in the database.

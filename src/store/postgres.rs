@@ -30,7 +30,7 @@ const NOTIFY_EVERY: Duration = Duration::from_millis(20);
 const SETTINGS: &str = "SET lock_timeout = 1200; SET idle_in_transaction_session_timeout = 700; \
     SET statement_timeout = 2000; SET enable_seqscan = off; SET enable_bitmapscan = off";
 
-fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
     Ok(options.application_name("countersign").disable_statement_logging())
 }

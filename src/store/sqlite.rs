@@ -29,7 +29,7 @@ pub(super) fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     Ok(PathBuf::from(path))
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
@@ -308,6 +308,9 @@ UPDATE job SET state = s.value->>3, due_ms = COALESCE(s.value->>4, job.due_ms), 
         forgiven = job.forgiven + (s.value->>6), finished_ms = s.value->>7, lease_until_ms = 0, owner = ''
     FROM json_each($6) AS s
     WHERE job.id = s.value->>0 AND job.owner = s.value->>1 AND job.attempt = s.value->>2 AND job.state = 'running';
+UPDATE job SET state = h.value->>1, due_ms = COALESCE(h.value->>2, job.due_ms), reason = COALESCE(h.value->>3, job.reason),
+        finished_ms = h.value->>4, lease_until_ms = 0, owner = ''
+    FROM json_each($14) AS h WHERE job.id = h.value->>0 AND job.state IN ('queued', 'running');
 INSERT INTO job (id, kind, payload, lane, subject, order_key, order_position, coalesce_key, due_ms, attempts_max,
         created_ms, state, attempt, forgiven, lease_until_ms, owner, finished_ms, reason)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
@@ -361,6 +364,11 @@ fn params(
             finished_ms,
         ))
     });
+    let holds = winners().flat_map(|c| c.holds.iter().map(|hold| (hold, c.decided_ms)));
+    let holds = holds.map(|(hold, now_ms)| {
+        let (state, due_ms, reason, _, finished_ms) = plan::fate_columns(&hold.fate, now_ms);
+        (&hold.job, state, due_ms, reason, finished_ms)
+    });
     let jobs = winners().flat_map(|c| c.jobs.iter().map(|job| (job, c.decided_ms)));
     let jobs = jobs.map(|(j, created_ms)| {
         (
@@ -406,6 +414,7 @@ fn params(
         signed(head.position)?.into(),
         head.hash.as_str().into(),
         head.logged_ms.into(),
+        json(&holds.collect::<Vec<_>>()),
     ])
 }
 

@@ -74,6 +74,7 @@ contract! {
         lanes_are_counted_and_claimed_apart
         what_is_old_is_purged
         a_commit_with_jobs_wakes_workers
+        a_commit_holds_jobs_whoever_has_them
     }
     reads {
         lists_are_filtered_and_newest_first

@@ -13,6 +13,8 @@ pub struct Case {
     pub release: Option<Release>,
     /// The state of its service.
     pub service: Service,
+    /// Above which number fences go on, if the database was restored; see [`crate::restore`].
+    pub fences_above: u64,
     /// What the configuration says of the service and environment; nothing if it isn't configured.
     pub target: Option<Target>,
     /// The people around it.

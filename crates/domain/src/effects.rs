@@ -117,6 +117,7 @@ fn is_told(event: &Event) -> bool {
             | Event::AttemptRunning { .. }
             | Event::CommandRefused { .. }
             | Event::RefusalsRepeated { .. }
+            | Event::RestoreAcknowledged { .. }
     )
 }
 
@@ -190,7 +191,9 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
         | Event::AttemptEnded { attempt, .. }
         | Event::AttemptInterrupted { attempt }
         | Event::AttemptSettled { attempt, .. }
-            if release.attempt(*attempt).is_none_or(|a| a.starting_ms.is_none()) =>
+            if release
+                .attempt(*attempt)
+                .is_none_or(|a| a.starting_ms.is_none() && !a.lost_in_restore) =>
         {
             Vec::new()
         }
@@ -201,7 +204,7 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             },
             now_ms,
         )],
-        Event::AttemptInterrupted { attempt } => {
+        Event::AttemptInterrupted { attempt } | Event::AttemptLostInRestore { attempt } => {
             let message = MessageId::Outcome {
                 release: key,
                 attempt: *attempt,

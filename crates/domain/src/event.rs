@@ -6,6 +6,7 @@ use crate::digest::Digest;
 use crate::fingerprint::{Field, Fingerprint};
 use crate::ids::{CommitSha, EnvironmentName, Millis, PersonId, ReleaseKey, ServiceName, Version};
 use crate::release::{AttemptNumber, AttemptResult, Plan, SettlementChoice};
+use crate::restore::LostCheckpoint;
 use crate::role::Role;
 use crate::rule::{Kind, Rule};
 use serde::{Deserialize, Serialize};
@@ -252,6 +253,12 @@ pub enum Event {
         /// Which attempt.
         attempt: AttemptNumber,
     },
+    /// The database was restored from a backup: what came of the attempt is lost, and two people must say it.
+    #[serde(rename = "AttemptLostInRestore.v1")]
+    AttemptLostInRestore {
+        /// Which attempt.
+        attempt: AttemptNumber,
+    },
     /// One person said how an interrupted attempt went.
     #[serde(rename = "SettlementProposed.v1")]
     SettlementProposed {
@@ -347,6 +354,22 @@ pub enum Event {
         key: String,
         /// How often, beyond the first.
         count: u64,
+    },
+    /// An operator has seen that the database was restored from a backup and what that loses.
+    #[serde(rename = "RestoreAcknowledged.v1")]
+    RestoreAcknowledged {
+        /// Who, in their own words.
+        by: Digest,
+        /// Why it was restored.
+        reason: Digest,
+        /// Every fence granted from here on is above this one.
+        fences_above: u64,
+        /// Checkpoints that the log does not go through any more; exactly these are passed over from here on.
+        checkpoints: BTreeSet<LostCheckpoint>,
+        /// Attempts that two people have to settle because of it.
+        attempts: u64,
+        /// Messages, mails and pages that were held, and timers that would have sent some or started something.
+        held: u64,
     },
 }
 

@@ -25,6 +25,7 @@ pub mod people;
 pub mod policy;
 pub mod refusal;
 pub mod release;
+pub mod restore;
 pub mod role;
 pub mod rule;
 pub mod rules;

@@ -159,6 +159,9 @@ pub struct Attempt {
     pub starting_ms: Option<Millis>,
     /// Since when nobody knew how it went, if that ever was so.
     pub interrupted_ms: Option<Millis>,
+    /// Whether a restore of the database lost what came of it: only people can say it, whatever its host still finds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost_in_restore: bool,
     /// When it ended.
     pub ended_ms: Option<Millis>,
     /// The tail of its output.

@@ -200,6 +200,7 @@ impl Tables {
             self.settle(commits[index]);
         }
         for &index in &plan.winners {
+            self.hold(commits[index]);
             self.apply_winner(commits[index]);
         }
         for (key, window) in &plan.windows {
@@ -262,6 +263,27 @@ impl Tables {
         job.lease_until_ms = 0;
         job.owner.clear();
         self.index(&settlement.job);
+    }
+
+    fn hold(&mut self, commit: &Commit) {
+        for hold in &commit.holds {
+            let Some(job) = self.jobs.get_mut(&hold.job) else {
+                continue;
+            };
+            if !matches!(job.state.as_str(), "queued" | "running") {
+                continue;
+            }
+            let (state, due_ms, reason, _, finished_ms) = plan::fate_columns(&hold.fate, commit.decided_ms);
+            state.clone_into(&mut job.state);
+            job.due_ms = due_ms.unwrap_or(job.due_ms);
+            if let Some(reason) = reason {
+                reason.clone_into(&mut job.reason);
+            }
+            job.finished_ms = finished_ms;
+            job.lease_until_ms = 0;
+            job.owner.clear();
+            self.index(&hold.job);
+        }
     }
 
     fn apply_winner(&mut self, commit: &Commit) {

@@ -306,6 +306,21 @@ impl Machine for Simulated {
         })
     }
 
+    fn unfinished(&self, spool_root: PathBuf, ending: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        Box::pin(async move {
+            self.with(&spool_root, move |state, host, _| {
+                let host = state.hosts.entry(host.to_owned()).or_default();
+                let is_unfinished = |id: &str, spool: &Spool| {
+                    let started = spool.claim == Some(Claim::Started) && spool.status.is_none();
+                    id.ends_with(&ending) && started
+                };
+                let spools = host.spools.iter().filter(|(id, spool)| is_unfinished(id, spool));
+                spools.map(|(id, _)| id.clone()).collect()
+            })
+            .await
+        })
+    }
+
     fn living_of(&self, attempt_id: String) -> BoxFuture<'_, io::Result<Vec<i32>>> {
         Box::pin(async move {
             self.with(Path::new(&attempt_id), |state, host, id| {

@@ -121,6 +121,7 @@ impl Sample {
                     facts: BTreeMap::new(),
                     holders,
                 },
+                fences_above: 0,
             },
             texts: BTreeMap::new(),
             mentions: mentions(),

@@ -2,7 +2,7 @@
 
 use super::given::*;
 use crate::support::database::Database;
-use countersign::store::{Commit, Fate, Hurry, JobFilter, NewJob, Outcome};
+use countersign::store::{Commit, Fate, HeldJob, Hurry, JobFilter, NewJob, Outcome};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -487,4 +487,50 @@ pub async fn who_is_alone_need_not_wait_for_leases(db: Database) {
     assert_eq!(taken.len(), 2);
     let again = taken.iter().find(|job| job.id == held.id).unwrap();
     assert_eq!(again.attempt, 2, "an attempt that killed its process counts");
+}
+
+pub async fn a_commit_holds_jobs_whoever_has_them(db: Database) {
+    let store = db.open().await;
+    queue(
+        &store,
+        vec![
+            job("done"),
+            job("held"),
+            job("later"),
+            coalescing("waits", "card/REL-1"),
+        ],
+    )
+    .await;
+    let claimed = claim(&store, 2, NOW).await;
+    assert_eq!((claimed[0].id.as_str(), claimed[1].id.as_str()), ("done", "held"));
+    store.settle(&settles(&claimed[0], Fate::Done)).await.unwrap();
+    let hold = |job: &str, fate| HeldJob {
+        job: job.to_owned(),
+        fate,
+    };
+    let dead = || Fate::Dead {
+        reason: "held".to_owned(),
+    };
+    let holds = Commit {
+        holds: vec![
+            hold("done", dead()),
+            hold("held", dead()),
+            hold("waits", dead()),
+            hold("later", again(NOW + 60_000, false)),
+            hold("nobody's", dead()),
+        ],
+        // Does not wait behind the one that is held.
+        jobs: vec![coalescing("new", "card/REL-1")],
+        ..change("release/REL-1", 0)
+    };
+    assert!(is_committed(&commit(&store, holds).await.unwrap()));
+    assert!(!store.settle(&settles(&claimed[1], Fate::Done)).await.unwrap());
+    let dead = store.dead_jobs(None).await.unwrap();
+    let ids: Vec<(&str, &str)> = dead.iter().map(|job| (job.id.as_str(), job.reason.as_str())).collect();
+    assert_eq!(ids, [("held", "held"), ("waits", "held")]);
+    assert_eq!(claim_ids(&store, 9, NOW).await, ["new"]);
+    assert_eq!(claim_ids(&store, 9, NOW + 60_000).await, ["later"]);
+    assert!(store.retry_job("held").await.unwrap());
+    assert_eq!(claim_ids(&store, 9, i64::MAX / 2).await, ["held"]);
+    assert_eq!(verified(&store).await.len(), 1);
 }

@@ -50,7 +50,8 @@ pub(crate) fn begin(draft: &mut Draft<'_>, by: Option<PersonId>) -> Result<(), R
     let number = AttemptNumber::try_from(release.attempts.len())
         .unwrap_or(AttemptNumber::MAX)
         .saturating_add(1);
-    let fence = draft.case.service.environment(&release.environment).fence + 1;
+    let last_fence = draft.case.service.environment(&release.environment).fence;
+    let fence = last_fence.max(draft.case.fences_above) + 1;
     let engineer = engineer_for(draft, by.as_ref());
     let lock = Event::EnvironmentLocked {
         service: release.service.clone(),

@@ -154,7 +154,7 @@ pub(crate) fn running(draft: &mut Draft<'_>, number: AttemptNumber) -> Result<()
     Ok(())
 }
 
-/// The attempt is over: by its status file, or because it certainly never started.
+/// The attempt is over: by its status file, or because it certainly never started. What a restore has lost is for people to say.
 pub(crate) fn end(
     draft: &mut Draft<'_>,
     number: AttemptNumber,
@@ -162,7 +162,7 @@ pub(crate) fn end(
     output: Option<&PrivateText>,
 ) -> Result<(), Refusal> {
     let (_, attempt) = live(draft, number)?;
-    if attempt.state == AttemptState::Queued {
+    if attempt.state == AttemptState::Queued || attempt.lost_in_restore {
         return Err(Refusal::new(Rule::DeployStart, Cause::AttemptMoved(number)));
     }
     deployment::end(draft, number, result, output.map(PrivateText::commitment))

@@ -214,7 +214,8 @@ impl Release {
                 attempt.output.clone_from(output);
                 self.status = self.status_after(*result);
             }
-            Event::AttemptInterrupted { .. } => {
+            Event::AttemptInterrupted { .. } | Event::AttemptLostInRestore { .. } => {
+                attempt.lost_in_restore = matches!(event, Event::AttemptLostInRestore { .. });
                 attempt.state = AttemptState::Interrupted;
                 attempt.interrupted_ms = Some(at_ms);
                 self.status = Status::Interrupted;
@@ -290,6 +291,7 @@ impl Attempt {
             host: None,
             starting_ms: None,
             interrupted_ms: None,
+            lost_in_restore: false,
             ended_ms: None,
             output: None,
             unconfirmed: BTreeSet::new(),

@@ -86,7 +86,9 @@ fn each_event_has_exactly_these_jobs() {
                 "breach_notice +60m",
             ],
             "StopRequested.v1" => vec!["stop_attempt"],
-            "AttemptEnded.v1" | "AttemptInterrupted.v1" | "AttemptSettled.v1" => vec!["post_message outcome/REL-789/1"],
+            "AttemptEnded.v1" | "AttemptInterrupted.v1" | "AttemptLostInRestore.v1" | "AttemptSettled.v1" => {
+                vec!["post_message outcome/REL-789/1"]
+            }
             "NoticeEscalated.v1" => vec!["page AtRisk"],
             // Who asked for that hotfix.
             "ReleaseRejected.v1" => vec!["post_message rejection/REL-789/9/p-rita"],
@@ -106,7 +108,8 @@ fn each_event_has_exactly_these_jobs() {
             | "EnvironmentLocked.v1"
             | "EnvironmentUnlocked.v1"
             | "CommandRefused.v1"
-            | "RefusalsRepeated.v1" => vec![],
+            | "RefusalsRepeated.v1"
+            | "RestoreAcknowledged.v1" => vec![],
             unknown => panic!("say what follows from {unknown}"),
         };
         assert_eq!(jobs(&s, &event), expected, "{name}");
@@ -169,6 +172,7 @@ fn each_told_event_is_one_story_under_its_own_version() {
         "EnvironmentUnlocked",
         "CommandRefused",
         "RefusalsRepeated",
+        "RestoreAcknowledged",
     ];
     for event in samples() {
         let name = serde_json::to_value(&event).unwrap()["name"]
@@ -356,6 +360,21 @@ fn after_an_interruption_the_outcome_in_the_channel_is_made_true_not_posted_twic
     assert_eq!(
         jobs(&s, &sample("AttemptInterrupted")),
         ["post_message outcome/REL-789/1"]
+    );
+}
+
+#[test]
+fn what_two_people_say_of_a_requested_attempt_that_a_restore_lost_is_told() {
+    let s = Scenario::queued().and(|s| {
+        s.case.evolve(&sample("AttemptLostInRestore"), s.now);
+    });
+    assert_eq!(
+        jobs(&s, &sample("AttemptLostInRestore")),
+        ["post_message outcome/REL-789/1"]
+    );
+    assert_eq!(
+        jobs(&s, &sample("AttemptSettled")),
+        ["refresh_message outcome/REL-789/1"]
     );
 }
 

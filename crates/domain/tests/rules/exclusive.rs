@@ -19,6 +19,28 @@ fn interrupted() -> Scenario {
     })
 }
 
+#[test]
+fn what_a_restore_lost_is_settled_by_two_people_alone_and_fences_go_on_above() {
+    for before in [Scenario::queued(), Scenario::deploying()] {
+        let mut s = before;
+        s.at(70);
+        let attempt = s.attempt();
+        s.case.evolve(&Event::AttemptLostInRestore { attempt }, s.now);
+        s.case.fences_above = 1_000;
+        s.rebase();
+        s.then_status(Status::Interrupted);
+        // Neither the start nor the spool's last word counts any more.
+        s.starts().then_refused("deploy.start", "attempt_moved");
+        s.ends(AttemptResult::Succeeded)
+            .then_refused("deploy.start", "attempt_moved");
+        s.is_interrupted().then_refused("deploy.start", "attempt_moved");
+        s.by("dev").settles(SettlementChoice::NewAttempt);
+        s.by("rita").settles(SettlementChoice::NewAttempt);
+        assert_eq!(s.release().attempts.last().map(|attempt| attempt.fence), Some(1_001));
+        s.starts().then_status(Status::Deploying);
+    }
+}
+
 /// Another release of the same service, approved, while `first` is as it is.
 fn second_beside(first: &Scenario) -> Scenario {
     let mut s = Scenario::empty();

@@ -9,13 +9,14 @@ use domain::event::{Event, NoticeStep, SignOff, SourceProblem};
 use domain::fingerprint::Field;
 use domain::ids::{EnvironmentName, MINUTE_MS, ServiceName, Version};
 use domain::release::{AttemptResult, Migration, NotStarted, Plan, SettlementChoice};
+use domain::restore::LostCheckpoint;
 use domain::role::Role;
 use domain::rule::{Kind, Rule};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const VARIANTS: usize = 30;
+const VARIANTS: usize = 32;
 
 /// Fails to compile when a variant is added: give it a number, a sample and a golden file.
 fn number(event: &Event) -> usize {
@@ -50,6 +51,8 @@ fn number(event: &Event) -> usize {
         Event::EnvironmentUnlocked { .. } => 27,
         Event::CommandRefused { .. } => 28,
         Event::RefusalsRepeated { .. } => 29,
+        Event::AttemptLostInRestore { .. } => 30,
+        Event::RestoreAcknowledged { .. } => 31,
     }
 }
 
@@ -249,6 +252,18 @@ pub fn samples() -> Vec<Event> {
             release: key("REL-789"),
             key: "REL-789/p-rita/sign_planned/signoff.qa-lead".to_owned(),
             count: 3,
+        },
+        Event::AttemptLostInRestore { attempt: 1 },
+        Event::RestoreAcknowledged {
+            by: digest("by"),
+            reason: digest("reason"),
+            fences_above: 1_795_431_600_000,
+            checkpoints: BTreeSet::from([LostCheckpoint {
+                position: 57,
+                hash: digest("checkpoint"),
+            }]),
+            attempts: 1,
+            held: 4,
         },
     ]
 }
