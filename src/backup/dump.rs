@@ -3,7 +3,7 @@
 use super::postgres::{WITHIN, missing};
 use anyhow::Context as _;
 use domain::log_entry::{Broken, Head, Sealed, Verifier};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -37,11 +37,21 @@ pub async fn verify(dump: &Path) -> anyhow::Result<Result<Head, Broken>> {
     .await?;
     let recorded = recorded.context("the dump holds no end of the log")?;
     let (mut verifier, mut broken) = (Verifier::new(&log), None);
+    // A table has no order: those that come early wait for their turn.
+    let (mut next, mut early) = (1, BTreeMap::new());
     read(dump, "log", |row| {
-        broken = verifier.push(&sealed(&row)?).err();
+        let entry = sealed(&row)?;
+        early.insert(entry.position, entry);
+        while let (None, Some(entry)) = (&broken, early.remove(&next)) {
+            broken = verifier.push(&entry).err();
+            next += 1;
+        }
         Ok(broken.is_none())
     })
     .await?;
+    if let (None, Some((_, entry))) = (&broken, early.pop_first()) {
+        broken = verifier.push(&entry).err();
+    }
     Ok(broken.map_or_else(|| verifier.finish(Some(&recorded)), Err))
 }
 

@@ -66,11 +66,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             key,
         } => verify(export.as_deref(), &checkpoint, &key).await,
         Verb::Export { output } => export(&open().await?, output).await,
-        Verb::Replay => Ok(if replay_all(&open().await?).await? {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(BROKEN)
-        }),
+        Verb::Replay => compare(&open().await?).await,
         Verb::Keygen { output } => super::audit_key::keygen(&output),
         Verb::PublicKey => super::audit_key::public_key(&open().await?),
         Verb::AcknowledgeRestore(arguments) => super::acknowledge::run(arguments).await,
@@ -205,9 +201,9 @@ async fn export(store: &Store, output: Option<PathBuf>) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compares every state row with what the log says and tells what differs; whether nothing does.
-pub(super) async fn replay_all(store: &Store) -> anyhow::Result<bool> {
-    let mut differing = 0;
+/// Compares every state row with what the log says: how many there are, and what differs.
+pub(super) async fn differences(store: &Store) -> anyhow::Result<(usize, Vec<String>)> {
+    let mut differing = Vec::new();
     let mut streams = 0;
     for prefix in ["release/", "service/", restore::STREAM] {
         let logged: BTreeSet<String> = store
@@ -221,15 +217,27 @@ pub(super) async fn replay_all(store: &Store) -> anyhow::Result<bool> {
         for stream in all {
             streams += 1;
             if let Err(error) = compare_one(store, &stream).await {
-                differing += 1;
-                super::say(&format!("DIFFERS: {stream}: {error:#}"));
+                differing.push(format!("{stream}: {error:#}"));
             }
         }
     }
+    Ok((streams, differing))
+}
+
+async fn compare(store: &Store) -> anyhow::Result<ExitCode> {
+    let (streams, differing) = differences(store).await?;
+    for difference in &differing {
+        super::say(&format!("DIFFERS: {difference}"));
+    }
     super::say(&format!(
-        "{streams} streams replayed, {differing} differ from their state rows"
+        "{streams} streams replayed, {} differ from their state rows",
+        differing.len()
     ));
-    Ok(differing == 0)
+    Ok(if differing.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(BROKEN)
+    })
 }
 
 /// Compares again if a commit falls between reading the entries and the row.

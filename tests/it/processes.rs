@@ -15,6 +15,7 @@ mod races;
 mod readiness;
 mod repeated;
 mod replicas;
+mod restored;
 mod terminated;
 
 use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, hotfix_inputs, plan_inputs};

@@ -222,6 +222,12 @@ impl World {
         self.store.get_or_init(open).await
     }
 
+    /// From now on over another database.
+    pub fn moves_to(&mut self, database: Database) {
+        self.database = database;
+        self.store = OnceCell::new();
+    }
+
     pub async fn head(&self) -> u64 {
         self.store().await.head().await.unwrap().position
     }
