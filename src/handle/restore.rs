@@ -67,8 +67,8 @@ pub async fn acknowledge(
         decided_ms: at_ms,
         ..Commit::default()
     };
-    let kept_back = hold(store, releases_channel, &mut commit, at_ms).await?;
     let attempts = interrupt(store, policy, &mut commit, at_ms).await?;
+    let kept_back = hold(store, releases_channel, &attempts, &mut commit, at_ms).await?;
     let entries = attempts.len() as u64 + 1;
     acknowledgement(store, &said, (attempts.len() as u64, kept_back), &mut commit).await?;
     let outcome = store.commit(commit, Instant::now() + COMMIT_WITHIN).await?;
@@ -82,8 +82,15 @@ pub async fn acknowledge(
     })
 }
 
-/// Holds what may have been sent or started; how much.
-async fn hold(store: &Store, releases_channel: &str, commit: &mut Commit, now_ms: i64) -> anyhow::Result<u64> {
+/// Holds what may have been sent or started; how much. The cards of `unsettled` releases are not held: the buttons that settle
+/// their attempts are on them.
+async fn hold(
+    store: &Store,
+    releases_channel: &str,
+    unsettled: &[String],
+    commit: &mut Commit,
+    now_ms: i64,
+) -> anyhow::Result<u64> {
     let filter = JobFilter {
         states: ["queued", "running"].map(str::to_owned).to_vec(),
         limit: u32::MAX,
@@ -98,6 +105,7 @@ async fn hold(store: &Store, releases_channel: &str, commit: &mut Commit, now_ms
         };
         let message = held::message_of(&job);
         let stands = match message {
+            Some(MessageId::Card { release }) if unsettled.iter().any(|key| *key == release.as_str()) => continue,
             Some(message) => stands(store, message).await?,
             None => false,
         };
@@ -172,7 +180,7 @@ async fn interrupt(store: &Store, policy: &Policy, commit: &mut Commit, now_ms: 
     Ok(keys)
 }
 
-/// What is to be told of an attempt that is lost. A card or question that doesn't stand anywhere is not posted by this.
+/// What is to be told of an attempt that is lost. A question that doesn't stand anywhere is not posted by this.
 async fn follow(
     store: &Store,
     release: &Release,
@@ -184,7 +192,9 @@ async fn follow(
     let mut jobs = Vec::new();
     let due = effects(release, std::slice::from_ref(event), version, policy, now_ms);
     for (index, due) in due.iter().enumerate() {
-        if let Job::RefreshMessage { message } = &due.job
+        if let Job::RefreshMessage {
+            message: message @ MessageId::Question { .. },
+        } = &due.job
             && !stands(store, message).await?
         {
             continue;

@@ -1,9 +1,11 @@
 //! The database is lost and put back from a backup: the whole drill, and every refusal on the way.
 
-use super::{deploys_until_released, planned_release, plans, signs_by_typing};
-use crate::support::bot::{DEV, PRIYA, QUINN, RELEASES, THEO, run};
+mod refusals;
+
+use super::{asks_for_hotfix, deploys_until_released, planned_release, plans, signs_by_click, signs_by_typing};
+use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, THEO, TINA, run};
 use crate::support::database::{Database, Engine};
-use crate::support::process::{World, has_action};
+use crate::support::process::{Replica, World, has_action};
 use countersign::deploy::tree::living_of;
 use countersign::store::JobFilter;
 use domain::checkpoint::Note;
@@ -217,7 +219,8 @@ async fn a_lost_database_is_put_back(engine: Engine) {
     let bot = world.serve("restored", "all").await;
     world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
     what_was_held_waits_for_a_person(&world).await;
-    two_people_settle(&world).await;
+    two_people_settle(&world, "settle_failed").await;
+    world.becomes("REL-789", "approved").await;
     nothing_starts_beside_the_lost_script(&world).await;
     a_new_attempt_has_its_own_spool(&world).await;
     let next = world
@@ -275,24 +278,18 @@ async fn what_was_held_waits_for_a_person(world: &World) {
     assert_eq!(copies(world, UNSENT), before);
 }
 
-async fn two_people_settle(world: &World) {
-    assert_eq!(world.status("REL-789").await, "interrupted");
+async fn two_people_settle(world: &World, action: &str) {
+    world.becomes("REL-789", "interrupted").await;
     for user in [DEV, THEO] {
         let card = world
             .wait("the card to ask", async || {
                 let posted = world.posted().into_iter().map(|(_, message)| message);
                 let mut cards = posted.filter(|message| message.visible_text().contains("REL-789"));
-                cards.find(|message| has_action(message, "settle_failed"))
+                cards.find(|message| has_action(message, action))
             })
             .await;
         assert_eq!(world.count("REL-789", "AttemptSettled.v1").await, 0);
-        assert!(
-            world
-                .slack
-                .click(user, &card.channel, &card.ts, "settle_failed")
-                .await
-                .ok()
-        );
+        assert!(world.slack.click(user, &card.channel, &card.ts, action).await.ok());
         world
             .wait(&format!("{user}'s word"), async || {
                 let told = world.told("REL-789").await;
@@ -301,7 +298,6 @@ async fn two_people_settle(world: &World) {
             })
             .await;
     }
-    world.becomes("REL-789", "approved").await;
 }
 
 async fn nothing_starts_beside_the_lost_script(world: &World) {
@@ -355,4 +351,126 @@ async fn a_new_attempt_has_its_own_spool(world: &World) {
     assert_eq!(world.release("REL-789").await.unwrap().attempts.len(), 2);
     let spool = world.path("data/attempts").join(id);
     assert!(spool.join("status.json").exists(), "{}", spool.display());
+}
+
+/// Loses the database, puts the backup back and acknowledges it; a bot serves it when this returns.
+async fn puts_back(world: &mut World, backup: &str) -> Replica {
+    world.moves_to(new_place(world.database.engine).await);
+    verb(world, &["restore", backup], 0).await;
+    verb(world, &SAYS, 0).await;
+    let bot = world.serve("restored", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    bot
+}
+
+async fn backup(world: &World) -> String {
+    let path = world.path("backup").display().to_string();
+    verb(world, &["backup", &path], 0).await;
+    path
+}
+
+#[test]
+fn what_was_only_requested_may_have_run_and_is_not_started_again() {
+    run(Engine::Postgres, what_was_only_requested_may_have_run);
+}
+
+async fn what_was_only_requested_may_have_run(engine: Engine) {
+    let mut world = with_file(engine).await;
+    let bot = world.serve("first", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    approved(&world, "REL-789").await;
+    bot.terminate().await;
+    let web = world.serve("web", "web").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&web.url));
+    assert!(world.types(DEV, "deploy REL-789").await);
+    world.becomes("REL-789", "queued").await;
+    let (path, entries) = (backup(&world).await, world.head().await);
+    let worker = world.serve("worker", "worker").await;
+    world.becomes("REL-789", "released").await;
+    checkpoint_beyond(&world, entries).await;
+    worker.kill();
+    web.kill();
+
+    let bot = puts_back(&mut world, &path).await;
+    two_people_settle(&world, "settle_finished").await;
+    world.becomes("REL-789", "released").await;
+    assert_eq!(world.starts("payments").len(), 1);
+    world
+        .wait("#releases to say it", async || {
+            let told = world.slack.messages(RELEASES).into_iter();
+            let mut told = told.map(|message| message.visible_text());
+            told.find(|text| text.contains("RELEASED") && text.contains("agree that it finished"))
+        })
+        .await;
+    bot.terminate().await;
+    println!("{engine:?}: {}", world.audit().await);
+}
+
+#[test]
+fn timers_and_notices_of_a_lost_history_neither_start_nor_tell_again() {
+    run(Engine::Sqlite, timers_and_notices_of_a_lost_history);
+}
+
+async fn timers_and_notices_of_a_lost_history(engine: Engine) {
+    const NOTICE: &str = "notice/HOTFIX-1/1";
+    let mut world = with_file(engine).await;
+    let bot = world.serve("first", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    world
+        .slack
+        .fault_about("chat.postMessage", NOTICE, Fault::Unavailable, 10_000);
+    asks_for_hotfix(&world, "HOTFIX-1").await;
+    world.becomes("HOTFIX-1", "asking").await;
+    signs_by_click(&world, "HOTFIX-1", TINA, "tech_lead").await;
+    signs_by_click(&world, "HOTFIX-1", CLEO, "cto").await;
+    world.becomes("HOTFIX-1", "released").await;
+    // The CTO has signed the next one, and no tech lead answers.
+    asks_for_hotfix(&world, "HOTFIX-2").await;
+    world.becomes("HOTFIX-2", "asking").await;
+    signs_by_click(&world, "HOTFIX-2", CLEO, "cto").await;
+    let (path, entries) = (backup(&world).await, world.head().await);
+
+    // In the lost history the notice is posted, and the timer starts the second one.
+    world.slack.clear_faults();
+    world
+        .wait("the notice", async || (copies(&world, NOTICE).len() == 1).then_some(()))
+        .await;
+    world.slack.advance(16 * 60_000).unwrap();
+    world.becomes("HOTFIX-2", "released").await;
+    checkpoint_beyond(&world, entries).await;
+    bot.kill();
+    let starts = world.starts("ledger");
+    let paged = fs::read_to_string(world.path("pages.log")).unwrap_or_default();
+    assert_eq!(starts.len(), 2);
+
+    let bot = puts_back(&mut world, &path).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.starts("ledger"), starts, "the second one was started again");
+    assert_eq!(world.count("HOTFIX-2", "DeploymentRequested.v1").await, 0);
+    let pages = fs::read_to_string(world.path("pages.log")).unwrap_or_default();
+    assert_eq!(pages, paged, "somebody was rung again");
+    assert_eq!(world.count("HOTFIX-1", "NoticeBreached.v1").await, 0);
+    let held = dead(&world).await;
+    let is_held = |what: &str| held.iter().find(|(_, payload)| payload.contains(what));
+    assert!(is_held("end_tech_lead_wait").is_some(), "{held:?}");
+    assert!(is_held("escalate_notice").is_some(), "{held:?}");
+    let (notice, _) = is_held(NOTICE).unwrap();
+    // Looked for and found: it stands once, and counts.
+    assert_eq!(verb(&world, &["jobs", "retry", notice], 0).await.trim(), "done");
+    world
+        .wait("the notice to count", async || {
+            (world.count("HOTFIX-1", "NoticePosted.v1").await == 1).then_some(())
+        })
+        .await;
+    assert_eq!(copies(&world, NOTICE).len(), 1);
+    for (id, payload) in dead(&world).await {
+        assert_eq!(
+            verb(&world, &["jobs", "drop", &id], 0).await.trim(),
+            "done",
+            "{payload}"
+        );
+    }
+    world.settles().await;
+    bot.terminate().await;
+    println!("{engine:?}: {}", world.audit().await);
 }
