@@ -22,6 +22,7 @@ NESTED_MAX = 32
 DEPTH_MAX = 127
 INTEGER_MAX = 2**53 - 1
 ORIGIN_PREFIX = "countersign/"
+RESTORES = "log/restores"
 DASH = "\N{EM DASH} "
 SIGNATURES_MAX = 16
 
@@ -265,6 +266,19 @@ class Verifier:
             raise Broken(self.position + 1, "foreign_log" if foreign else "truncated")
 
 
+def named_as_lost(raw):
+    """(position, hash) of the checkpoints that a line names as lost in a restore; that it is part of the log is judged later."""
+    try:
+        line = parsed(raw.decode())
+        event = parsed(line["bytes"])["event"] if line["stream"] == RESTORES else None
+        if event["name"] != "RestoreAcknowledged.v1":
+            return set()
+        lost = [(one["position"], one["hash"]) for one in event["data"]["checkpoints"]]
+    except (ValueError, TypeError, KeyError):
+        return set()
+    return {(position, digest) for position, digest in lost if is_count(position) and is_digest(digest)}
+
+
 def genesis(log):
     return sha256(f"countersign-log-v1\0{log}")
 
@@ -423,6 +437,14 @@ def main():
     try:
         for note in found if keys else []:
             check_signatures(note, keys)
+        lost = set()
+        with open(arguments.export, "rb") as file:
+            for line in file if found else []:
+                if RESTORES.encode() in line:
+                    lost |= named_as_lost(line)
+        # An acknowledged restore names them: it is an entry of the log like any other, and judged with it.
+        passed = sorted({note[0] for note in found if (note[0], note[2]) in lost})
+        found = [note for note in found if (note[0], note[2]) not in lost]
         verifier = Verifier([note[:3] for note in found])
         with open(arguments.export, "rb") as file:
             for line in file:
@@ -435,6 +457,8 @@ def main():
         print(f"BROKEN: {broken}")
         return 2
     print(f"intact: {verifier.position} entries, head {verifier.hash}")
+    if passed:
+        print(f"passed over, because the log says that a restore has lost them: checkpoints at {', '.join(map(str, passed))}")
     if not found:
         print("held against no checkpoint: a log that was cut off or wholly rewritten would look the same")
     else:

@@ -4,14 +4,15 @@
 use crate::app::database_url;
 use crate::checkpoints::{file, key};
 use crate::config::StorePlace;
+use crate::handle::restore::acknowledged;
 use crate::handle::{replay, replay_restores, replay_service};
 use crate::store::{Options, StateRow, Store};
 use anyhow::Context as _;
 use clap::Subcommand;
 use domain::checkpoint::{Note, PublicKey};
 use domain::log_entry::{BreakKind, Broken, Head, Sealed, Verifier};
-use domain::log_export::{LINE_BYTES_MAX, LineVerifier, line};
-use domain::restore;
+use domain::log_export::{self, LINE_BYTES_MAX, LineVerifier, line};
+use domain::restore::{self, LostCheckpoint};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
@@ -92,6 +93,19 @@ async fn verify(export: Option<&Path>, files: &[PathBuf], keys: &[PublicKey]) ->
             }
         }
     }
+    let exempt = match export {
+        _ if notes.is_empty() => BTreeSet::new(),
+        Some(path) => named_as_lost(path)?,
+        None => {
+            // Where these entries are broken, the verifier below names the first one.
+            let restores = acknowledged(&open().await?).await.unwrap_or_default();
+            restores.0.into_iter().flat_map(|restore| restore.checkpoints).collect()
+        }
+    };
+    // An acknowledged restore names them: it is an entry of the log like any other, and judged with it.
+    let (passed, notes): (Vec<Note>, Vec<Note>) = notes
+        .into_iter()
+        .partition(|note| exempt.contains(&LostCheckpoint::from(&note.checkpoint)));
     let judged = match export {
         Some(path) => verify_export(path, &notes)?,
         None => verify_store(&open().await?, &notes).await?,
@@ -101,6 +115,14 @@ async fn verify(export: Option<&Path>, files: &[PathBuf], keys: &[PublicKey]) ->
         Err(broken) => return Ok(report(&broken)),
     };
     super::say(&format!("intact: {} entries, head {}", head.position, head.hash));
+    if !passed.is_empty() {
+        let positions: BTreeSet<u64> = passed.iter().map(|note| note.checkpoint.position).collect();
+        let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
+        super::say(&format!(
+            "passed over, because the log says that a restore has lost them: checkpoints at {}",
+            positions.join(", ")
+        ));
+    }
     super::say(&match notes.iter().map(|note| note.checkpoint.position).max() {
         None => "held against no checkpoint: a log that was cut off or wholly rewritten would look the same".to_owned(),
         Some(last) => {
@@ -113,6 +135,25 @@ async fn verify(export: Option<&Path>, files: &[PathBuf], keys: &[PublicKey]) ->
         }
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an export says that restores have lost.
+fn named_as_lost(path: &Path) -> anyhow::Result<BTreeSet<LostCheckpoint>> {
+    let place = || path.display().to_string();
+    let mut file = BufReader::new(File::open(path).with_context(place)?);
+    let (mut lost, mut line) = (BTreeSet::new(), Vec::new());
+    loop {
+        line.clear();
+        let read = (&mut file).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line);
+        if read.with_context(place)? == 0 {
+            return Ok(lost);
+        }
+        // Most lines are of other streams, and need no reading.
+        let text = std::str::from_utf8(&line).unwrap_or_default();
+        if text.contains(restore::STREAM) {
+            lost.extend(log_export::named_as_lost(text.trim_end()));
+        }
+    }
 }
 
 /// Judges a file, which stands for itself: nothing of it is compared with a database.

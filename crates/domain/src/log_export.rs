@@ -4,7 +4,10 @@
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
 use crate::log_entry::{BreakKind, Broken, Head, Sealed, Verifier};
+use crate::restore::{LostCheckpoint, STREAM};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The longest line that is read: an entry holds ids, names and digests, never texts of any length.
 pub const LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -56,6 +59,29 @@ fn sealed(line: &str) -> Option<Sealed> {
         previous: line.previous,
         hash: line.hash,
     })
+}
+
+/// The checkpoints that this line names as lost in a restore. That it is part of the log remains to be judged.
+pub fn named_as_lost(line: &str) -> BTreeSet<LostCheckpoint> {
+    let named = || -> Option<BTreeSet<LostCheckpoint>> {
+        let line: Value = serde_json::from_str(line).ok()?;
+        if line["stream"] != STREAM {
+            return None;
+        }
+        let entry: Value = serde_json::from_str(line["bytes"].as_str()?).ok()?;
+        if entry["event"]["name"] != "RestoreAcknowledged.v1" {
+            return None;
+        }
+        let lost = entry["event"]["data"]["checkpoints"].as_array()?.iter();
+        let one = |lost: &Value| {
+            Some(LostCheckpoint {
+                position: lost["position"].as_u64()?,
+                hash: lost["hash"].as_str()?.to_owned().try_into().ok()?,
+            })
+        };
+        Some(lost.filter_map(one).collect())
+    };
+    named().unwrap_or_default()
 }
 
 /// Judges an export line by line. The log's id is that of the checkpoints, or else what the first entry says.

@@ -3,7 +3,8 @@
 use super::log::{LOG, checkpoint, export, key, notes, rechained, rehashed, sample};
 use super::{python, said, script};
 use domain::checkpoint::Checkpoint;
-use domain::log_entry::Sealed;
+use domain::digest::Digest;
+use domain::log_entry::{Draft, Head, Sealed, seal};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +33,29 @@ fn changed(change: impl FnOnce(&mut Vec<Sealed>)) -> String {
 
 fn forged(position: usize, from: &'static str, to: &'static str) -> String {
     changed(|log| log[position - 1] = rehashed(&log[position - 1], |bytes| bytes.replacen(from, to, 1)))
+}
+
+/// The log put back to its first three entries, and an acknowledgement that names the checkpoint at 6 with this hash.
+fn restored(log: &[Sealed], hash: &Digest) -> Vec<Sealed> {
+    let acknowledged = Draft {
+        stream: domain::restore::STREAM.to_owned(),
+        version: 1,
+        decided_ms: 1_764_072_000_000,
+        actor: "countersign".to_owned(),
+        request: None,
+        event: json!({"name": "RestoreAcknowledged.v1", "data": {
+            "attempts": 0, "by": Digest::of(b"by"), "checkpoints": [{"hash": hash, "position": 6}],
+            "fences_above": 1_764_072_000_000_i64, "held": 0, "reason": Digest::of(b"reason"),
+        }}),
+    };
+    let head = Head {
+        log: LOG.to_owned(),
+        position: 3,
+        hash: log[2].hash.clone(),
+        logged_ms: log[2].logged_ms,
+    };
+    let (sealed, _) = seal(&head, &[acknowledged], 1_764_072_000_200).unwrap();
+    log[..3].iter().cloned().chain(sealed).collect()
 }
 
 fn vectors() -> Vec<Vector> {
@@ -202,6 +226,20 @@ fn vectors() -> Vec<Vector> {
             None,
             0,
             "intact: 6 entries",
+        ),
+        with(
+            "restored",
+            export(&restored(&clean, &clean[5].hash)),
+            Some(notes(&clean)),
+            0,
+            "intact: 4 entries",
+        ),
+        with(
+            "restored_from_something_else",
+            export(&restored(&clean, &clean[4].hash)),
+            Some(notes(&clean)),
+            2,
+            "BROKEN: entry 5 is truncated",
         ),
         bad_note(
             "forged_checkpoint",

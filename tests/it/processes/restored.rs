@@ -230,6 +230,7 @@ async fn a_lost_database_is_put_back(engine: Engine) {
             (entry.hash == newest.hash && newest.position > entries).then_some(newest.position)
         })
         .await;
+    both_verifiers_pass_over_what_was_lost(&world, lost).await;
     bot.terminate().await;
     // What is left of the held messages is not sent at all.
     for (id, payload) in dead(&world).await {
@@ -245,6 +246,34 @@ async fn a_lost_database_is_put_back(engine: Engine) {
     println!(
         "{engine:?}: {entries} entries kept of {lost}, the next checkpoint at {next}; {}",
         world.audit().await
+    );
+}
+
+/// The log goes through every checkpoint in the file but those that the acknowledgement names.
+async fn both_verifiers_pass_over_what_was_lost(world: &World, lost: u64) {
+    let (file, export) = (file(world), world.path("export.jsonl").display().to_string());
+    let key = verb(world, &["audit", "public-key"], 0).await;
+    verb(world, &["audit", "export", "--output", &export], 0).await;
+    let words = ["--checkpoint", file.as_str(), "--key", key.trim()];
+    for log in [&[][..], &[export.as_str()][..]] {
+        let said = verb(world, &[&["audit", "verify"], log, &words].concat(), 0).await;
+        assert!(
+            said.contains("a restore has lost them") && said.contains(&lost.to_string()),
+            "{said}"
+        );
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_audit.py");
+    let mut python = std::process::Command::new("python3");
+    let python = python
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script)
+        .arg(&export)
+        .args(words);
+    let output = python.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("a restore has lost them"),
+        "{said}"
     );
 }
 
