@@ -106,8 +106,8 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// What is missing, as far as anything shows it, and what to do next.
 async fn tell_loss(store: &Store, checkpoints: &Checkpoints) -> anyhow::Result<()> {
-    let without = "if the bot decided anything after this backup, run `countersign audit acknowledge-restore --without-checkpoint` \
-         before it is started";
+    let without = "if the bot decided anything after this backup, run `countersign audit acknowledge-restore --by NAME --reason TEXT \
+         --without-checkpoint` before it is started";
     let Some(file) = &checkpoints.file else {
         super::say(&format!(
             "audit.file is not set, so nothing shows what was lost: {without}"

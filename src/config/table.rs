@@ -31,7 +31,7 @@ pub const KEYS: &[Setting] = &[
     setting("roles.ROLE", "none", "Who fills a role: names from `[people]`, or a Slack user group as `group:S…`. Roles: release_manager, deployment_engineer, qa_lead, product_owner, tech_lead, cto, cto_deputy, auditor (not used yet)."),
     setting("mail.teams", "none", "Addresses that reach all teams: mailed when an emergency's notice is not confirmed in #releases after 5 minutes. The notice 24 hours before a release is not mailed yet."),
     setting("audit.witnesses", "none", "Addresses that are mailed a signed checkpoint of the audit log once a day, if anything was logged, so that a rewritten log is noticed. Needs COUNTERSIGN_CHECKPOINT_KEY."),
-    setting("audit.file", "none", "The file that signed checkpoints are appended to, hourly and after each deployment, if anything was logged: an absolute path, where a restored database doesn't take it back. Needs COUNTERSIGN_CHECKPOINT_KEY."),
+    setting("audit.file", "none", "The file that signed checkpoints are appended to, hourly and after each deployment, if anything was logged: an absolute path, where a restored database doesn't take it back; `serve` refuses a database that doesn't go through its newest checkpoint. Needs COUNTERSIGN_CHECKPOINT_KEY."),
     setting("audit.channel", "none", "The channel, `C…` or `G…`, where signed checkpoints are posted at the same times. Needs COUNTERSIGN_CHECKPOINT_KEY."),
     setting("escalation.webhook", "none", "An https address that is called when an emergency's notice is not confirmed in #releases after 15 minutes, and again after 45. Treated as a secret."),
     setting("escalation.command", "none", "A program (absolute path) and its arguments, run at the same times. `{summary}` becomes one line about what happened."),

@@ -120,10 +120,20 @@ fn is_over(id: &MessageId, scene: &Scene) -> bool {
     }
 }
 
-/// Whether a restore holds it: then only a person's `jobs retry` posts it, whatever else would refresh it.
+/// Whether a restore holds it: then only a person's `jobs retry` posts it, whatever timer would refresh it. A card or question is
+/// held until the next decision on its release, which needs it.
 async fn is_held(desk: &Desk<'_>, id: &MessageId) -> Result<bool, Trouble> {
-    let dead = desk.handler.store.dead_jobs(Some(id.release().as_str())).await?;
-    Ok(dead.iter().any(|job| held::is_of(job, id)))
+    let store = &desk.handler.store;
+    let dead = store.dead_jobs(Some(id.release().as_str())).await?;
+    if !dead.iter().any(|job| held::is_of(job, id)) {
+        return Ok(false);
+    }
+    let (row, restores) = (
+        store.stream(&id.release().stream()).await?,
+        desk.handler.restores().await?,
+    );
+    let since_ms = restores.0.last().map_or(0, |restore| restore.at_ms);
+    Ok(!id.is_live() || row.is_none_or(|row| row.updated_ms <= since_ms))
 }
 
 /// Posts a message that never changes.

@@ -26,6 +26,7 @@ const SAYS: [&str; 6] = [
 ];
 /// In the backup unsent, in the lost history sent.
 const UNSENT: &str = "outcome/REL-790/1";
+const UNSENT_CARD: &str = "card/REL-794";
 
 #[test]
 fn a_lost_database_is_put_back_and_nothing_is_done_twice_on_sqlite() {
@@ -146,11 +147,13 @@ async fn backs_up(world: &World) -> (PathBuf, u64) {
 /// What is decided and done after the backup, and lost; the script of a release that the backup does not know goes on.
 async fn history_that_is_lost(world: &World, entries: u64) -> u64 {
     world.slack.clear_faults();
-    world
-        .wait("the message that was unsent", async || {
-            (copies(world, UNSENT).len() == 1).then_some(())
-        })
-        .await;
+    for id in [UNSENT, UNSENT_CARD] {
+        world
+            .wait("the message that was unsent", async || {
+                (copies(world, id).len() == 1).then_some(())
+            })
+            .await;
+    }
     fs::remove_file(world.path("payments/slow")).unwrap();
     world
         .insist(
@@ -193,6 +196,9 @@ async fn a_lost_database_is_put_back(engine: Engine) {
         .slack
         .fault_about("chat.postMessage", UNSENT, Fault::Unavailable, 10_000);
     planned_release(&world, "REL-790").await;
+    world
+        .slack
+        .fault_about("chat.postMessage", UNSENT_CARD, Fault::Unavailable, 10_000);
     approved(&world, "REL-794").await;
     approved(&world, "REL-789").await;
     deploys_for_long(&world, "REL-789").await;
@@ -334,7 +340,13 @@ async fn nothing_starts_beside_the_lost_script(world: &World) {
     let lost = starts.iter().find(|start| start.starts_with("REL-793.1.")).unwrap();
     let lost = lost.split(' ').next().unwrap().to_owned();
     fs::remove_file(world.path("payments/slow")).unwrap();
+    assert_eq!(copies(world, UNSENT_CARD).len(), 1, "the card is held");
     assert!(world.types(DEV, "deploy REL-794").await);
+    world
+        .wait("the card that this decision needs", async || {
+            (copies(world, UNSENT_CARD).len() == 2).then_some(())
+        })
+        .await;
     let told = world
         .wait("#releases to say why nothing started", async || {
             let told = world.slack.messages(RELEASES).into_iter().rev();
@@ -476,8 +488,8 @@ async fn timers_and_notices_of_a_lost_history(engine: Engine) {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.starts("ledger"), starts, "the second one was started again");
     assert_eq!(world.count("HOTFIX-2", "DeploymentRequested.v1").await, 0);
-    let pages = fs::read_to_string(world.path("pages.log")).unwrap_or_default();
-    assert_eq!(pages, paged, "somebody was rung again");
+    let now = fs::read_to_string(world.path("pages.log")).unwrap_or_default();
+    assert_eq!(now, paged, "somebody was rung again");
     assert_eq!(world.count("HOTFIX-1", "NoticeBreached.v1").await, 0);
     let held = dead(&world).await;
     let is_held = |what: &str| held.iter().find(|(_, payload)| payload.contains(what));

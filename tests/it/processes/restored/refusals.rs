@@ -183,7 +183,6 @@ fn client_tools_that_are_missing_or_too_old_are_named_and_get_no_secrets_as_argu
 
 async fn client_tools(engine: Engine) {
     let world = with_file(engine).await;
-    world.serve("bot", "all").await.terminate().await;
     let bin = world.path("bin");
     fs::create_dir(&bin).unwrap();
     let backs_up = || {
