@@ -1,6 +1,7 @@
 //! Starting, watching and stopping a deployment attempt. `starting` is durable before the script is started; the
 //! spool starts it at most once; only the attempt's own host judges what became of it.
 
+use super::lost::still_running;
 use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use crate::deploy::arguments::expand_arguments;
@@ -31,14 +32,12 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 /// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
 /// decides if they do.
 const STARTER_GONE_AFTER_MS: i64 = 45_000;
-/// Releases of a service, the latest first, among whose attempts a script is looked for that nobody follows any more.
-const LOST_AMONG_MAX: u32 = 200;
 /// What the story shows of the output: Slack's section limit, with room for the words around it.
 const TAIL_BYTES: usize = 2_400;
 const TAIL_LINES: usize = 40;
 
 /// How the ids of this log's attempts end: it keeps two bots of one user apart.
-fn id_ending(desk: &Desk<'_>) -> String {
+pub(super) fn id_ending(desk: &Desk<'_>) -> String {
     let log = desk.handler.store.log_id().chars();
     let log: String = log.filter(char::is_ascii_alphanumeric).take(8).collect();
     format!(".{log}")
@@ -46,7 +45,7 @@ fn id_ending(desk: &Desk<'_>) -> String {
 
 /// The attempt's id outside: spool directory, environment variable. A lost history may have had an attempt of this number, so
 /// after a restore the fence, which no history has twice, is in it.
-fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber, fence: u64) -> String {
+pub(super) fn attempt_id(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumber, fence: u64) -> String {
     let ending = id_ending(desk);
     if restore::is_after_restore(fence) {
         format!("{key}.{number}.{fence}{ending}")
@@ -123,94 +122,6 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         return not_started(desk, key, number, NotStarted::CouldNotSpawn, &reason).await;
     }
     spawn(desk, key, number, launch, began).await
-}
-
-/// What two people have settled may still be running on this host, for whichever release of the service, and so may what a
-/// restored log knows nothing of: nothing starts beside it.
-async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
-    let host = desk.outside.deployments.host();
-    let service = Some(release.service.as_str());
-    let rows = match desk.handler.store.list("release/", service, &[], LOST_AMONG_MAX).await {
-        Ok(rows) => rows,
-        Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
-    };
-    // A row that can't be read belongs to a release that nothing is started for.
-    for other in rows
-        .iter()
-        .filter_map(|row| serde_json::from_str::<Release>(&row.state).ok())
-    {
-        for earlier in &other.attempts {
-            let is_this = other.key == release.key && earlier.number == number;
-            let was_here = earlier.host.as_deref() == Some(host) || earlier.lost_in_restore;
-            if is_this || earlier.interrupted_ms.is_none() || !was_here {
-                continue;
-            }
-            let id = attempt_id(desk, &other.key, earlier.number, earlier.fence);
-            let of = if other.key == release.key {
-                String::new()
-            } else {
-                format!(" of {}", other.key)
-            };
-            if let Some(list) = living(desk, id).await {
-                return Some(format!(
-                    "attempt {}{of} still runs on {host}, as process {list}; end it there first",
-                    earlier.number
-                ));
-            }
-        }
-    }
-    unknown_running(desk).await
-}
-
-/// The processes of an attempt on this host, for people; nothing if there are none.
-async fn living(desk: &Desk<'_>, id: String) -> Option<String> {
-    let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
-    let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!list.is_empty()).then_some(list)
-}
-
-/// A script of this log's lost history that still runs on this host: its spool is here, and the log knows no such attempt. Whose
-/// service it is can't be told for sure, so nothing starts beside it.
-async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
-    let deployments = &desk.outside.deployments;
-    let machine = &desk.outside.machine;
-    let spools = machine
-        .unfinished(deployments.spool_root.clone(), id_ending(desk))
-        .await;
-    let spools = match spools {
-        Ok(spools) => spools,
-        Err(error) => return Some(format!("earlier spools can't be looked at: {error}")),
-    };
-    for id in spools {
-        let mut words = id.splitn(3, '.');
-        let key = words.next().and_then(|key| ReleaseKey::new(key).ok());
-        let number: Option<AttemptNumber> = words.next().and_then(|number| number.parse().ok());
-        let known = match &key {
-            Some(key) => match desk.handler.release(key).await {
-                Ok((release, _)) => release,
-                Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
-            },
-            None => None,
-        };
-        let attempt = known.as_ref().zip(number).and_then(|(release, number)| {
-            let attempt = release.attempt(number)?;
-            Some(attempt_id(desk, &release.key, number, attempt.fence))
-        });
-        if attempt.as_ref() == Some(&id) {
-            continue;
-        }
-        let processes = match machine.observe(deployments.spool(&id)).await {
-            Ok(Observation::Running { pid: Some(pid), .. }) => Some(pid.to_string()),
-            _ => living(desk, id.clone()).await,
-        };
-        if let Some(list) = processes {
-            return Some(format!(
-                "a script that was started before the database was restored, {id}, still runs on {}, as process {list}; end it there first",
-                deployments.host()
-            ));
-        }
-    }
-    None
 }
 
 #[cfg(feature = "sabotage")]

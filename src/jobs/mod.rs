@@ -3,6 +3,7 @@
 
 mod attempt;
 mod checkpoint;
+mod lost;
 mod machine;
 mod message;
 mod retry;

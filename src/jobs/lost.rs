@@ -1,0 +1,99 @@
+//! Scripts on this host that nobody follows any more: those of attempts that two people have settled, and those of a history
+//! that a restore has lost. Nothing starts beside them.
+
+use super::attempt::{attempt_id, id_ending};
+use super::run::Desk;
+use crate::deploy::spool::Observation;
+use domain::ids::ReleaseKey;
+use domain::release::{AttemptNumber, Release};
+
+/// Releases of a service, the latest first, among whose attempts a script is looked for that nobody follows any more.
+const LOST_AMONG_MAX: u32 = 200;
+
+/// What two people have settled may still be running on this host, for whichever release of the service, and so may what a
+/// restored log knows nothing of: nothing starts beside it.
+pub(super) async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
+    let host = desk.outside.deployments.host();
+    let service = Some(release.service.as_str());
+    let rows = match desk.handler.store.list("release/", service, &[], LOST_AMONG_MAX).await {
+        Ok(rows) => rows,
+        Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
+    };
+    // A row that can't be read belongs to a release that nothing is started for.
+    for other in rows
+        .iter()
+        .filter_map(|row| serde_json::from_str::<Release>(&row.state).ok())
+    {
+        for earlier in &other.attempts {
+            let is_this = other.key == release.key && earlier.number == number;
+            let was_here = earlier.host.as_deref() == Some(host) || earlier.lost_in_restore;
+            if is_this || earlier.interrupted_ms.is_none() || !was_here {
+                continue;
+            }
+            let id = attempt_id(desk, &other.key, earlier.number, earlier.fence);
+            let of = if other.key == release.key {
+                String::new()
+            } else {
+                format!(" of {}", other.key)
+            };
+            if let Some(list) = living(desk, id).await {
+                return Some(format!(
+                    "attempt {}{of} still runs on {host}, as process {list}; end it there first",
+                    earlier.number
+                ));
+            }
+        }
+    }
+    unknown_running(desk).await
+}
+
+/// The processes of an attempt on this host, for people; nothing if there are none.
+async fn living(desk: &Desk<'_>, id: String) -> Option<String> {
+    let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
+    let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then_some(list)
+}
+
+/// A script of this log's lost history that still runs on this host: its spool is here, and the log knows no such attempt. Whose
+/// service it is can't be told for sure, so nothing starts beside it.
+async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
+    let deployments = &desk.outside.deployments;
+    let machine = &desk.outside.machine;
+    let spools = machine
+        .unfinished(deployments.spool_root.clone(), id_ending(desk))
+        .await;
+    let spools = match spools {
+        Ok(spools) => spools,
+        Err(error) => return Some(format!("earlier spools can't be looked at: {error}")),
+    };
+    for id in spools {
+        let mut words = id.splitn(3, '.');
+        let key = words.next().and_then(|key| ReleaseKey::new(key).ok());
+        let number: Option<AttemptNumber> = words.next().and_then(|number| number.parse().ok());
+        let known = match &key {
+            Some(key) => match desk.handler.release(key).await {
+                Ok((release, _)) => release,
+                Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
+            },
+            None => None,
+        };
+        let attempt = known.as_ref().zip(number).and_then(|(release, number)| {
+            let attempt = release.attempt(number)?;
+            Some(attempt_id(desk, &release.key, number, attempt.fence))
+        });
+        if attempt.as_ref() == Some(&id) {
+            continue;
+        }
+        let processes = match machine.observe(deployments.spool(&id)).await {
+            Ok(Observation::Running { pid: Some(pid), .. }) => Some(pid.to_string()),
+            _ => living(desk, id.clone()).await,
+        };
+        if let Some(list) = processes {
+            return Some(format!(
+                "a script that was started before the database was restored, {id}, still runs on {}, as process {list}; end it there first",
+                deployments.host()
+            ));
+        }
+    }
+    None
+}
