@@ -6,6 +6,7 @@ mod audit_key;
 mod demo;
 mod jobs;
 mod migrate;
+mod people;
 #[cfg(feature = "playground")]
 mod playground;
 mod serve;
@@ -41,6 +42,9 @@ enum Verb {
     /// List, retry or drop jobs.
     #[command(subcommand)]
     Jobs(jobs::Verb),
+    /// Erase people from everything that stands beside the log.
+    #[command(subcommand)]
+    People(people::Verb),
     /// Runs one deployment script and records how it ended; started by the bot.
     #[command(hide = true)]
     Supervise {
@@ -77,6 +81,7 @@ fn run_async(verb: Verb) -> ExitCode {
             Verb::Migrate => migrate::run().await,
             Verb::Audit(verb) => audit::run(verb).await,
             Verb::Jobs(verb) => jobs::run(verb).await,
+            Verb::People(verb) => people::run(verb).await,
             Verb::Supervise { .. } => Ok(ExitCode::FAILURE),
         }
     });

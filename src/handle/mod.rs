@@ -1,7 +1,8 @@
 //! THE path from a command to a commit: facts, load, decide, commit; a version conflict loads and decides again.
-//! Nothing else writes to the log, and nothing starts a deployment but what this path has committed.
+//! Nothing else decides; beside it only an erasure writes to the log, and nothing starts a deployment but what this path has committed.
 
 mod build;
+pub mod erase;
 pub mod facts;
 mod load;
 
@@ -215,6 +216,7 @@ impl Handler {
             events: &events,
         });
         let mut commit = built.commit;
+        commit.people = acting(&order.command);
         commit.request = order.request.clone().map(|id| AnsweredRequest {
             id,
             reply: reply.clone(),
@@ -269,7 +271,9 @@ impl Handler {
             return Ok(Some(refused));
         };
         let mut commit = if belongs_on_record(order, &loaded.case, refusal) {
-            build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?
+            let mut commit = build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?;
+            commit.people = acting(&order.command);
+            commit
         } else if order.request.is_some() {
             // Not on the record, but answered: the same signed bytes decide nothing later, when it might pass.
             Commit {
@@ -306,6 +310,22 @@ impl Handler {
             Outcome::Committed { .. }
         ))
     }
+}
+
+/// Who must still be on record when it is committed: nothing is done in the name of somebody who was erased meanwhile, and
+/// nobody's part in a release is forgotten by it.
+fn acting(command: &Command) -> Vec<String> {
+    let actor = match &command.actor {
+        Actor::Person(person) => Some(person),
+        Actor::Countersign => None,
+    };
+    let authors = match &command.intent {
+        Intent::Plan(plan) => Some(&plan.authors),
+        Intent::RequestHotfix(request) => Some(&request.authors),
+        _ => None,
+    };
+    let people = actor.into_iter().chain(authors.into_iter().flatten());
+    people.map(ToString::to_string).collect()
 }
 
 fn belongs_on_record(order: &Order<'_>, case: &Case, refusal: &Refusal) -> bool {

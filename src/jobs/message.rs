@@ -131,8 +131,20 @@ pub(super) async fn post_once(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Tr
     deliver(desk, id, &scene).await
 }
 
+/// Whether it goes to somebody who was erased.
+async fn is_to_nobody(desk: &Desk<'_>, id: &MessageId) -> Result<bool, Trouble> {
+    let (MessageId::Question { person, .. } | MessageId::Rejection { person, .. }) = id else {
+        return Ok(false);
+    };
+    let mentions = desk.handler.mentions(&BTreeSet::from([person.clone()])).await?;
+    Ok(mentions.is_empty())
+}
+
 /// Posts what has to stand before it, and then itself.
 async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
+    if is_to_nobody(desk, id).await? {
+        return Ok(Ran::Done);
+    }
     if let Some(ran) = first_things_first(desk, id, scene).await? {
         return Ok(ran);
     }

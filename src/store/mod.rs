@@ -3,6 +3,7 @@
 
 mod commit_postgres;
 mod engine;
+mod erasing;
 mod error;
 mod group;
 #[cfg(feature = "simulation")]
@@ -19,6 +20,7 @@ mod sqlite;
 mod wakes;
 
 pub use engine::{Clock, Options, Store, within};
+pub use erasing::KeptText;
 pub use error::OpenError;
 #[cfg(feature = "simulation")]
 pub use memory::{Line, Memory, Passage};
@@ -49,6 +51,10 @@ pub struct Commit {
     pub texts: Vec<StoredText>,
     /// Everything that must follow.
     pub jobs: Vec<NewJob>,
+    /// People who act in it: fails as a conflict if one of them was erased meanwhile.
+    pub people: Vec<String>,
+    /// What is removed with it.
+    pub erases: Option<Erasure>,
     /// The job whose result this is; the commit fails as [`Outcome::LostJob`] if it is no longer held.
     pub settles: Option<Settlement>,
     /// Makes repeats of one refusal count instead of fill the chain.
@@ -101,6 +107,21 @@ pub struct StoredText {
     pub stream: String,
     /// Salt and value.
     pub text: PrivateText,
+}
+
+/// Everything that has to go when a person is erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// The id in the log that will stand for nobody, if they have one.
+    pub person: Option<String>,
+    /// Texts whose values and salts go.
+    pub texts: Vec<Digest>,
+    /// Releases whose messages are to be rendered anew.
+    pub subjects: Vec<String>,
+    /// Direct messages to the person, by their outbox ids.
+    pub messages: Vec<String>,
+    /// What names the person; a job's last failure that holds one of these goes.
+    pub marks: Vec<String>,
 }
 
 /// A job to be queued.

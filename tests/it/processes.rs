@@ -5,6 +5,7 @@ mod audited;
 mod checkpointed;
 mod cut_off;
 mod dead;
+mod erased;
 mod faults;
 mod killed;
 mod ladder;

@@ -117,6 +117,7 @@ fn is_told(event: &Event) -> bool {
             | Event::AttemptRunning { .. }
             | Event::CommandRefused { .. }
             | Event::RefusalsRepeated { .. }
+            | Event::PersonErased { .. }
     )
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const VARIANTS: usize = 30;
+const VARIANTS: usize = 31;
 
 /// Fails to compile when a variant is added: give it a number, a sample and a golden file.
 fn number(event: &Event) -> usize {
@@ -50,6 +50,7 @@ fn number(event: &Event) -> usize {
         Event::EnvironmentUnlocked { .. } => 27,
         Event::CommandRefused { .. } => 28,
         Event::RefusalsRepeated { .. } => 29,
+        Event::PersonErased { .. } => 30,
     }
 }
 
@@ -249,6 +250,11 @@ pub fn samples() -> Vec<Event> {
             release: key("REL-789"),
             key: "REL-789/p-rita/sign_planned/signoff.qa-lead".to_owned(),
             count: 3,
+        },
+        Event::PersonErased {
+            person: Some(person("quinn")),
+            texts: 4,
+            reason: digest("reason"),
         },
     ]
 }
