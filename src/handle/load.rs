@@ -49,7 +49,7 @@ impl Handler {
             loaded.service_version = row.as_ref().map_or(0, |row| row.version);
             if let Some(row) = row {
                 let state = serde_json::from_str(&row.state).context("a service's state row");
-                loaded.case.service = state.map_err(HandleError::Broken)?;
+                loaded.case.service = state.map_err(HandleError::of_reading)?;
             }
             loaded.service = Some(service.clone());
         }
@@ -95,7 +95,7 @@ impl Handler {
         };
         let release = serde_json::from_str(&row.state)
             .with_context(|| format!("the state row of {key}; `countersign audit replay` compares it with the log"));
-        Ok((Some(release.map_err(HandleError::Broken)?), row.version))
+        Ok((Some(release.map_err(HandleError::of_reading)?), row.version))
     }
 
     /// The release as the log tells it, every hash on the way checked.
@@ -106,7 +106,7 @@ impl Handler {
         let entries = self.store.entries_of(&key.stream()).await?;
         let version = entries.last().map_or(0, |entry| entry.version);
         let release = replay(&entries).with_context(|| format!("the log of {key}"));
-        Ok((release.map_err(HandleError::Broken)?, version))
+        Ok((release.map_err(HandleError::of_reading)?, version))
     }
 }
 

@@ -147,8 +147,25 @@ pub enum HandleError {
     Unknown(anyhow::Error),
     /// The release moved all the time; nothing was recorded.
     Busy,
+    /// The release has a past that only a newer version knows; nothing was recorded.
+    Newer(anyhow::Error),
     /// A bug, or a row that can't be read; nothing was recorded.
     Broken(anyhow::Error),
+}
+
+impl HandleError {
+    /// Tells what a newer version has written from what is broken.
+    pub(crate) fn of_reading(error: anyhow::Error) -> Self {
+        let is_unknown = |cause: &(dyn std::error::Error + 'static)| {
+            let text = cause.downcast_ref::<serde_json::Error>().map(ToString::to_string);
+            text.is_some_and(|text| text.starts_with("unknown field") || text.starts_with("unknown variant"))
+        };
+        if error.chain().any(is_unknown) {
+            Self::Newer(error)
+        } else {
+            Self::Broken(error)
+        }
+    }
 }
 
 impl fmt::Display for HandleError {
@@ -157,6 +174,7 @@ impl fmt::Display for HandleError {
             Self::Unavailable(error) => write!(f, "unavailable, nothing was recorded: {error:#}"),
             Self::Unknown(error) => write!(f, "the outcome is not known: {error:#}"),
             Self::Busy => f.write_str("too many decisions at once, nothing was recorded"),
+            Self::Newer(error) => write!(f, "only a newer version of Countersign can judge this: {error:#}"),
             Self::Broken(error) => write!(f, "{error:#}"),
         }
     }

@@ -393,6 +393,10 @@ impl Inbound {
                 tracing::warn!(request = id, %error, "request {id} could not be served");
                 texts::replies::busy(id)
             }
+            HandleError::Newer(_) => {
+                tracing::warn!(request = id, %error, "request {id} is for a newer version");
+                texts::replies::newer(key)
+            }
             HandleError::Broken(_) => {
                 tracing::error!(request = id, %error, "request {id} failed");
                 texts::replies::internal_error(id)

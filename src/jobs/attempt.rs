@@ -16,6 +16,7 @@ use domain::event::{Event, SourceProblem};
 use domain::ids::{CommitSha, ReleaseKey};
 use domain::refusal::Cause;
 use domain::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release};
+use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -119,6 +120,20 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
     spawn(desk, key, number, launch, began).await
 }
 
+/// As much of a release as tells what may still be running.
+#[derive(Deserialize)]
+struct Past {
+    key: ReleaseKey,
+    attempts: Vec<PastAttempt>,
+}
+
+#[derive(Deserialize)]
+struct PastAttempt {
+    number: AttemptNumber,
+    host: Option<String>,
+    interrupted_ms: Option<i64>,
+}
+
 /// What two people have settled may still be running on this host, for whichever release of the service: nothing starts beside
 /// it.
 async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
@@ -128,11 +143,11 @@ async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber
         Ok(rows) => rows,
         Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
     };
-    // A row that can't be read belongs to a release that nothing is started for.
-    for other in rows
-        .iter()
-        .filter_map(|row| serde_json::from_str::<Release>(&row.state).ok())
-    {
+    for row in &rows {
+        // Also of a release that only a newer version can judge: what it left running is running.
+        let Ok(other) = serde_json::from_str::<Past>(&row.state) else {
+            return Some(format!("the attempts of {} can't be read", row.stream));
+        };
         for earlier in &other.attempts {
             let is_this = other.key == release.key && earlier.number == number;
             let was_lost = earlier.interrupted_ms.is_some() && earlier.host.as_deref() == Some(host);

@@ -17,6 +17,7 @@ mod readiness;
 mod repeated;
 mod replicas;
 mod terminated;
+mod upgraded;
 
 use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, hotfix_inputs, plan_inputs};
 use crate::support::process::{EVERYBODY, World, has_action};
