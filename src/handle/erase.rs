@@ -176,7 +176,12 @@ fn check(wish: &Wish) -> Result<(), String> {
 
 async fn erase_one(store: &Store, wish: &Wish, by: &str, person: &Trail, now_ms: i64) -> Result<Fate, HandleError> {
     let involved: Vec<&str> = person.releases.iter().map(ReleaseKey::as_str).collect();
-    let unfinished = unfinished(store, &person.releases).await?;
+    // Whose mapping is gone already is not spared for what came in just before.
+    let unfinished = if person.is_late {
+        Vec::new()
+    } else {
+        unfinished(store, &person.releases).await?
+    };
     if !unfinished.is_empty() {
         return Ok(Fate::Unfinished { releases: unfinished });
     }

@@ -7,7 +7,7 @@ use crate::support::database::{Database, Engine, Raw};
 use crate::support::process::{Replica, World};
 use countersign::fresh;
 use countersign::handle::erase::{self, Fate, Wish};
-use countersign::store::{Commit, StoredText};
+use countersign::store::{Commit, Outcome, StoredText};
 use domain::log_entry::Draft;
 use serde_json::json;
 use std::fs;
@@ -382,6 +382,86 @@ fn an_erased_person_leaves_no_trace_on_postgres() {
     run(Engine::Postgres, an_erased_person_leaves_no_trace);
 }
 
+/// A refusal that keeps a text of `actor`, while `people` are on record.
+fn says(actor: &str, value: String, people: Vec<String>) -> Commit {
+    let text = fresh::private_text(value);
+    Commit {
+        entries: vec![Draft {
+            stream: "refused/REL-1".to_owned(),
+            version: 0,
+            decided_ms: 1,
+            actor: actor.to_owned(),
+            request: None,
+            event: json!({ "name": "Sample.v1", "data": { "reason": text.commitment() } }),
+        }],
+        texts: vec![StoredText {
+            stream: "refused/REL-1".to_owned(),
+            text,
+        }],
+        people,
+        decided_ms: 1,
+        ..Commit::default()
+    }
+}
+
+/// She writes and writes while she is erased: what comes in goes too, until nothing comes in any more.
+async fn what_is_written_during_an_erasure_goes_too(engine: Engine) {
+    let database = Database::new(engine).await;
+    let (store, other) = match engine {
+        // Another replica, as far as there can be one.
+        Engine::Postgres => (database.open().await, database.open().await),
+        _ => {
+            let store = database.open().await;
+            (store.clone(), store)
+        }
+    };
+    let pairs = [("T0ACME", "U0OLGA")];
+    let fresh_id = [fresh::person_id().to_string()];
+    let olga = store.person_ids(&pairs, &fresh_id).await.unwrap().remove(0);
+    let writing = tokio::spawn(async move {
+        let (mut written, mut refused) = (0, 0);
+        while refused < 20 {
+            let commit = says(&olga, format!("secret {written}"), vec![olga.clone()]);
+            let soon = tokio::time::Instant::now() + Duration::from_mins(1);
+            match other.commit(commit, soon).await.unwrap() {
+                Outcome::Committed { .. } => written += 1,
+                Outcome::Conflict => refused += 1,
+                outcome => panic!("{outcome:?}"),
+            }
+        }
+        other.close().await;
+        written
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let wish = Wish {
+        team: "T0ACME".to_owned(),
+        users: vec!["U0OLGA".to_owned()],
+        names: Vec::new(),
+        by: "U0OFFICER".to_owned(),
+        reason: "she asked for it".to_owned(),
+    };
+    let report = erase::erase(&store, &wish, 2).await.unwrap().unwrap();
+    let Fate::Erased { texts, .. } = report.fates["U0OLGA"] else {
+        panic!("{report:?}");
+    };
+    let written: u64 = writing.await.unwrap();
+    assert_eq!(texts, written, "all of them and no more");
+    for needle in ["secret", "U0OLGA"] {
+        assert_eq!(hits(&database, needle).await, [], "{needle}");
+    }
+    println!("{engine:?}: {written} texts written and erased, nothing committed afterwards");
+}
+
+#[test]
+fn what_is_written_during_an_erasure_goes_too_on_sqlite() {
+    run(Engine::Sqlite, what_is_written_during_an_erasure_goes_too);
+}
+
+#[test]
+fn what_is_written_during_an_erasure_goes_too_on_postgres() {
+    run(Engine::Postgres, what_is_written_during_an_erasure_goes_too);
+}
+
 /// A thousand people with a text each, beside as many texts of somebody else.
 async fn a_thousand_people_are_erased_at_once(engine: Engine) {
     let database = Database::new(engine).await;
@@ -393,26 +473,10 @@ async fn a_thousand_people_are_erased_at_once(engine: Engine) {
     let mut writing = tokio::task::JoinSet::new();
     for (n, id) in ids.iter().enumerate() {
         for (actor, value) in [
-            (id.clone(), format!("secret of {n}.")),
-            ("p-stays".to_owned(), format!("kept {n}")),
+            (id.as_str(), format!("secret of {n}.")),
+            ("p-stays", format!("kept {n}")),
         ] {
-            let text = fresh::private_text(value);
-            let commit = Commit {
-                entries: vec![Draft {
-                    stream: "refused/REL-1".to_owned(),
-                    version: 0,
-                    decided_ms: 1,
-                    actor,
-                    request: None,
-                    event: json!({ "name": "Sample.v1", "data": { "reason": text.commitment() } }),
-                }],
-                texts: vec![StoredText {
-                    stream: "refused/REL-1".to_owned(),
-                    text,
-                }],
-                decided_ms: 1,
-                ..Commit::default()
-            };
+            let commit = says(actor, value, Vec::new());
             let store = store.clone();
             let soon = tokio::time::Instant::now() + Duration::from_mins(1);
             writing.spawn(async move { store.commit(commit, soon).await.unwrap() });
