@@ -186,7 +186,7 @@ impl Inbound {
         let ids = self.people.ids(std::slice::from_ref(user)).await?;
         ids.get(user)
             .cloned()
-            .ok_or_else(|| HandleError::Broken(anyhow::anyhow!("no id for {user}")))
+            .ok_or_else(|| HandleError::Broken(anyhow::anyhow!("a person has no id")))
     }
 
     /// The people and, if it exists, the release around a question, without deciding anything.
