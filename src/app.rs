@@ -149,7 +149,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         if held > 0 {
             tracing::info!(jobs = held, "taking over what an earlier process held");
         }
-        control::listen(store, &data)?;
+        control::listen(store, clock.clone(), &data)?;
     }
     if part != Part::Web {
         if let Some(witnesses) = outside.witnesses.clone() {

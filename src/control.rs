@@ -1,7 +1,10 @@
 //! The control socket: how writing verbs reach the one process that may write to a SQLite file. Only its owner can
 //! connect; one JSON line is asked, one answered.
 
-use crate::store::{Store, StoreError};
+use crate::clock::Clock;
+use crate::handle::HandleError;
+use crate::handle::erase::{self, Report, Wish};
+use crate::store::{OpenError, Options, Store};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::fs::Permissions;
@@ -12,8 +15,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-const LINE_BYTES_MAX: u64 = 64 * 1024;
+const LINE_BYTES_MAX: u64 = 256 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The whole log is read for an erasure, and the file written anew.
+const ERASED_WITHIN: Duration = Duration::from_mins(20);
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +34,43 @@ pub enum Request {
         /// The job.
         id: String,
     },
+    /// Erase people.
+    Erase(Wish),
+}
+
+impl Request {
+    /// For the log, which must not name people.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Drop { .. } => "drop",
+            Self::Erase(_) => "erase",
+        }
+    }
+
+    fn within(&self) -> Duration {
+        match self {
+            Self::Erase(_) => ERASED_WITHIN,
+            _ => ANSWER_WITHIN,
+        }
+    }
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// Whether there was such a dead job.
+    Job(bool),
+    /// What became of people.
+    People(Report),
+    /// It can't be meant.
+    Refused(String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
-    found: bool,
+    done: Option<Done>,
     error: Option<String>,
 }
 
@@ -41,22 +78,26 @@ fn socket_path(data_directory: &Path) -> PathBuf {
     data_directory.join("control.sock")
 }
 
-/// Does what is asked; false if there is no dead job with that id.
+/// Does what is asked.
 ///
 /// # Errors
-/// When the database can't be written.
-pub async fn apply(store: &Store, request: &Request) -> Result<bool, StoreError> {
-    match request {
-        Request::Retry { id } => store.retry_job(id).await,
-        Request::Drop { id } => store.drop_job(id).await,
-    }
+/// When the database can't be read or written.
+pub async fn apply(store: &Store, request: &Request, now_ms: i64) -> Result<Done, HandleError> {
+    Ok(match request {
+        Request::Retry { id } => Done::Job(store.retry_job(id).await?),
+        Request::Drop { id } => Done::Job(store.drop_job(id).await?),
+        Request::Erase(wish) => match erase::erase(store, wish, now_ms).await? {
+            Ok(report) => Done::People(report),
+            Err(why) => Done::Refused(why),
+        },
+    })
 }
 
 /// Listens until the process ends.
 ///
 /// # Errors
 /// When the socket can't be made.
-pub fn listen(store: Store, data_directory: &Path) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+pub fn listen(store: Store, clock: Clock, data_directory: &Path) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let path = socket_path(data_directory);
     // Left behind by a process that was killed; the database's lock says that it is gone.
     match std::fs::remove_file(&path) {
@@ -67,9 +108,9 @@ pub fn listen(store: Store, data_directory: &Path) -> anyhow::Result<tokio::task
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).context("control socket")?;
     Ok(tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let store = store.clone();
+            let (store, clock) = (store.clone(), clock.clone());
             tokio::spawn(async move {
-                if let Err(error) = timeout(ANSWER_WITHIN, answer(stream, &store)).await.unwrap_or(Ok(())) {
+                if let Err(error) = answer(stream, &store, &clock).await {
                     tracing::warn!(%error, "a control request failed");
                 }
             });
@@ -77,19 +118,23 @@ pub fn listen(store: Store, data_directory: &Path) -> anyhow::Result<tokio::task
     }))
 }
 
-async fn answer(mut stream: UnixStream, store: &Store) -> anyhow::Result<()> {
+async fn answer(mut stream: UnixStream, store: &Store, clock: &Clock) -> anyhow::Result<()> {
     let mut line = String::new();
-    BufReader::new((&mut stream).take(LINE_BYTES_MAX))
-        .read_line(&mut line)
-        .await?;
+    let mut reader = BufReader::new((&mut stream).take(LINE_BYTES_MAX));
+    timeout(ANSWER_WITHIN, reader.read_line(&mut line)).await??;
     let request: Request = serde_json::from_str(&line)?;
-    let answer = match apply(store, &request).await {
-        Ok(found) => {
-            tracing::info!(?request, found, "a job was changed through the control socket");
-            Answer { found, error: None }
+    let verb = request.word();
+    let applied = timeout(request.within(), apply(store, &request, clock.now_ms())).await?;
+    let answer = match applied {
+        Ok(done) => {
+            tracing::info!(verb, "done through the control socket");
+            Answer {
+                done: Some(done),
+                error: None,
+            }
         }
         Err(error) => Answer {
-            found: false,
+            done: None,
             error: Some(error.to_string()),
         },
     };
@@ -103,7 +148,7 @@ async fn answer(mut stream: UnixStream, store: &Store) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When it can't be reached or says that it failed.
-pub async fn ask(data_directory: &Path, request: &Request) -> anyhow::Result<bool> {
+pub async fn ask(data_directory: &Path, request: &Request) -> anyhow::Result<Done> {
     let path = socket_path(data_directory);
     let mut stream = UnixStream::connect(&path)
         .await
@@ -113,12 +158,28 @@ pub async fn ask(data_directory: &Path, request: &Request) -> anyhow::Result<boo
         .await?;
     let mut line = String::new();
     let mut reader = BufReader::new(stream.take(LINE_BYTES_MAX));
-    timeout(ANSWER_WITHIN, reader.read_line(&mut line))
+    timeout(request.within(), reader.read_line(&mut line))
         .await
-        .context("no answer within 10 s")??;
+        .context("no answer in time")??;
     let answer: Answer = serde_json::from_str(&line).context("the answer of the running process")?;
-    match answer.error {
-        None => Ok(answer.found),
-        Some(error) => anyhow::bail!("{error}"),
+    match (answer.done, answer.error) {
+        (Some(done), None) => Ok(done),
+        (_, error) => anyhow::bail!("{}", error.unwrap_or_default()),
+    }
+}
+
+/// Does it here, or has the process do it that holds the SQLite file.
+///
+/// # Errors
+/// As [`apply`] and [`ask`].
+pub async fn here_or_there(url: &str, data_directory: &Path, request: &Request) -> anyhow::Result<Done> {
+    match Store::open(url, Options::default()).await {
+        Ok(store) => {
+            let done = apply(&store, request, Clock::default().now_ms()).await?;
+            store.close().await;
+            Ok(done)
+        }
+        Err(OpenError::Locked { .. }) => ask(data_directory, request).await,
+        Err(error) => Err(error.into()),
     }
 }

@@ -4,7 +4,7 @@
 use crate::app::database_url;
 use crate::config::StorePlace;
 use crate::control;
-use crate::store::{JobFilter, OpenError, Options, Store};
+use crate::store::{JobFilter, Options, Store};
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -75,16 +75,7 @@ async fn list(store: &Store, release: Option<String>, dead: bool) -> anyhow::Res
 }
 
 async fn change(url: &str, place: &StorePlace, request: control::Request) -> anyhow::Result<ExitCode> {
-    let found = match Store::open(url, Options::default()).await {
-        Ok(store) => {
-            let found = control::apply(&store, &request).await?;
-            store.close().await;
-            found
-        }
-        // A running bot holds the file: it does it for us.
-        Err(OpenError::Locked { .. }) => control::ask(&place.data, &request).await?,
-        Err(error) => return Err(error.into()),
-    };
+    let found = control::here_or_there(url, &place.data, &request).await? == control::Done::Job(true);
     super::say(if found {
         "done"
     } else {

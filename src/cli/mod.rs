@@ -8,6 +8,7 @@ mod backup;
 mod demo;
 mod jobs;
 mod migrate;
+mod people;
 #[cfg(feature = "playground")]
 mod playground;
 mod restore;
@@ -48,6 +49,9 @@ enum Verb {
     /// List, retry or drop jobs.
     #[command(subcommand)]
     Jobs(jobs::Verb),
+    /// Erase people from everything that stands beside the log.
+    #[command(subcommand)]
+    People(people::Verb),
     /// Runs one deployment script and records how it ended; started by the bot.
     #[command(hide = true)]
     Supervise {
@@ -86,6 +90,7 @@ fn run_async(verb: Verb) -> ExitCode {
             Verb::Restore(arguments) => restore::run(arguments).await,
             Verb::Audit(verb) => audit::run(verb).await,
             Verb::Jobs(verb) => jobs::run(verb).await,
+            Verb::People(verb) => people::run(verb).await,
             Verb::Supervise { .. } => Ok(ExitCode::FAILURE),
         }
     });

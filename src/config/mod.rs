@@ -291,6 +291,15 @@ impl Checkpoints {
     }
 }
 
+/// Which of `words` the configuration file of this process holds, and its path; nothing if there is no such file.
+pub fn words_in_file<'w>(words: impl IntoIterator<Item = &'w str>) -> (PathBuf, Vec<&'w str>) {
+    let mut report = Report::default();
+    let variables = process::variables(&mut report);
+    let text = process::file(&variables, &mut report).unwrap_or_default();
+    let held = words.into_iter().filter(|word| text.contains(word)).collect();
+    (process::config_path(&variables), held)
+}
+
 /// The key that signs checkpoints, for verbs that need nothing else.
 #[derive(Debug)]
 pub struct CheckpointKey(pub Option<Secret>);

@@ -52,11 +52,11 @@ impl Handler {
             for row in self.store.streams(&[&service.stream(), restore::STREAM]).await? {
                 if row.stream == restore::STREAM {
                     let state = serde_json::from_str::<Restores>(&row.state).context("the restores' state row");
-                    loaded.case.fences_above = state.map_err(HandleError::Broken)?.fences_above();
+                    loaded.case.fences_above = state.map_err(HandleError::of_reading)?.fences_above();
                     loaded.restores_version = row.version;
                 } else {
                     let state = serde_json::from_str(&row.state).context("a service's state row");
-                    loaded.case.service = state.map_err(HandleError::Broken)?;
+                    loaded.case.service = state.map_err(HandleError::of_reading)?;
                     loaded.service_version = row.version;
                 }
             }
@@ -117,7 +117,7 @@ impl Handler {
         };
         let release = serde_json::from_str(&row.state)
             .with_context(|| format!("the state row of {key}; `countersign audit replay` compares it with the log"));
-        Ok((Some(release.map_err(HandleError::Broken)?), row.version))
+        Ok((Some(release.map_err(HandleError::of_reading)?), row.version))
     }
 
     /// The release as the log tells it, every hash on the way checked.
@@ -128,7 +128,7 @@ impl Handler {
         let entries = self.store.entries_of(&key.stream()).await?;
         let version = entries.last().map_or(0, |entry| entry.version);
         let release = replay(&entries).with_context(|| format!("the log of {key}"));
-        Ok((release.map_err(HandleError::Broken)?, version))
+        Ok((release.map_err(HandleError::of_reading)?, version))
     }
 }
 

@@ -1,7 +1,8 @@
 //! THE path from a command to a commit: facts, load, decide, commit; a version conflict loads and decides again.
-//! Nothing else writes to the log, and nothing starts a deployment but what this path has committed.
+//! Nothing else decides; beside it only an erasure writes to the log, and nothing starts a deployment but what this path has committed.
 
 mod build;
+pub mod erase;
 pub mod facts;
 pub mod held;
 mod load;
@@ -148,8 +149,25 @@ pub enum HandleError {
     Unknown(anyhow::Error),
     /// The release moved all the time; nothing was recorded.
     Busy,
+    /// The release has a past that only a newer version knows; nothing was recorded.
+    Newer(anyhow::Error),
     /// A bug, or a row that can't be read; nothing was recorded.
     Broken(anyhow::Error),
+}
+
+impl HandleError {
+    /// Tells what a newer version has written from what is broken.
+    pub(crate) fn of_reading(error: anyhow::Error) -> Self {
+        let is_unknown = |cause: &(dyn std::error::Error + 'static)| {
+            let text = cause.downcast_ref::<serde_json::Error>().map(ToString::to_string);
+            text.is_some_and(|text| text.starts_with("unknown field") || text.starts_with("unknown variant"))
+        };
+        if error.chain().any(is_unknown) {
+            Self::Newer(error)
+        } else {
+            Self::Broken(error)
+        }
+    }
 }
 
 impl fmt::Display for HandleError {
@@ -158,6 +176,7 @@ impl fmt::Display for HandleError {
             Self::Unavailable(error) => write!(f, "unavailable, nothing was recorded: {error:#}"),
             Self::Unknown(error) => write!(f, "the outcome is not known: {error:#}"),
             Self::Busy => f.write_str("too many decisions at once, nothing was recorded"),
+            Self::Newer(error) => write!(f, "only a newer version of Countersign can judge this: {error:#}"),
             Self::Broken(error) => write!(f, "{error:#}"),
         }
     }
@@ -217,6 +236,7 @@ impl Handler {
             events: &events,
         });
         let mut commit = built.commit;
+        commit.people = acting(&order.command);
         commit.request = order.request.clone().map(|id| AnsweredRequest {
             id,
             reply: reply.clone(),
@@ -271,7 +291,9 @@ impl Handler {
             return Ok(Some(refused));
         };
         let mut commit = if belongs_on_record(order, &loaded.case, refusal) {
-            build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?
+            let mut commit = build::refusal(order, &loaded, refusal, now_ms).map_err(HandleError::Broken)?;
+            commit.people = acting(&order.command);
+            commit
         } else if order.request.is_some() {
             // Not on the record, but answered: the same signed bytes decide nothing later, when it might pass.
             Commit {
@@ -308,6 +330,22 @@ impl Handler {
             Outcome::Committed { .. }
         ))
     }
+}
+
+/// Who must still be on record when it is committed: nothing is done in the name of somebody who was erased meanwhile, and
+/// nobody's part in a release is forgotten by it.
+fn acting(command: &Command) -> Vec<String> {
+    let actor = match &command.actor {
+        Actor::Person(person) => Some(person),
+        Actor::Countersign => None,
+    };
+    let authors = match &command.intent {
+        Intent::Plan(plan) => Some(&plan.authors),
+        Intent::RequestHotfix(request) => Some(&request.authors),
+        _ => None,
+    };
+    let people = actor.into_iter().chain(authors.into_iter().flatten());
+    people.map(ToString::to_string).collect()
 }
 
 fn belongs_on_record(order: &Order<'_>, case: &Case, refusal: &Refusal) -> bool {

@@ -186,7 +186,7 @@ impl Inbound {
         let ids = self.people.ids(std::slice::from_ref(user)).await?;
         ids.get(user)
             .cloned()
-            .ok_or_else(|| HandleError::Broken(anyhow::anyhow!("no id for {user}")))
+            .ok_or_else(|| HandleError::Broken(anyhow::anyhow!("a person has no id")))
     }
 
     /// The people and, if it exists, the release around a question, without deciding anything.
@@ -392,6 +392,10 @@ impl Inbound {
             HandleError::Unavailable(_) | HandleError::Busy => {
                 tracing::warn!(request = id, %error, "request {id} could not be served");
                 texts::replies::busy(id)
+            }
+            HandleError::Newer(_) => {
+                tracing::warn!(request = id, %error, "request {id} is for a newer version");
+                texts::replies::newer(key)
             }
             HandleError::Broken(_) => {
                 tracing::error!(request = id, %error, "request {id} failed");

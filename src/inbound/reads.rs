@@ -5,6 +5,7 @@ use crate::handle::{HandleError, repeat_key};
 use crate::slack::story::{Standing, reason};
 use crate::slack::texts::lists::{self, AuditLine, Head};
 use crate::slack::view::Names;
+use anyhow::Context as _;
 use domain::command::Actor;
 use domain::digest::Digest;
 use domain::event::Event;
@@ -73,7 +74,13 @@ impl Inbound {
         let releases: Vec<&Release> = releases.iter().collect();
         let services: Vec<ServiceName> = self.handler.targets.keys().cloned().collect();
         let dead_jobs = self.handler.store.dead_jobs(None).await?.len();
-        Ok(Reply::private(&lists::list(&releases, service, &services, dead_jobs)))
+        Ok(Reply::private(&lists::list(
+            &releases,
+            service,
+            &services,
+            dead_jobs,
+            rows.len() - releases.len(),
+        )))
     }
 
     pub(super) async fn audit(&self, asked: &Asked, key: &ReleaseKey) -> Result<Reply, HandleError> {
@@ -92,9 +99,9 @@ impl Inbound {
         let first = entries.len().saturating_sub(AUDIT_MAX);
         for (index, sealed) in entries.iter().enumerate() {
             let Ok(entry) = sealed.open() else { continue };
-            let Ok(event) = serde_json::from_value::<Event>(entry.event) else {
-                continue;
-            };
+            let event: Event = serde_json::from_value(entry.event)
+                .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))
+                .map_err(HandleError::of_reading)?;
             let lifts = standing.lifted_by(&event);
             if index < first {
                 continue;

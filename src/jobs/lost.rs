@@ -6,9 +6,27 @@ use super::run::Desk;
 use crate::deploy::spool::Observation;
 use domain::ids::ReleaseKey;
 use domain::release::{AttemptNumber, Release};
+use serde::Deserialize;
 
 /// Releases of a service, the latest first, among whose attempts a script is looked for that nobody follows any more.
 const LOST_AMONG_MAX: u32 = 200;
+
+/// As much of a release as tells what may still be running.
+#[derive(Deserialize)]
+struct Past {
+    key: ReleaseKey,
+    attempts: Vec<PastAttempt>,
+}
+
+#[derive(Deserialize)]
+struct PastAttempt {
+    number: AttemptNumber,
+    fence: u64,
+    host: Option<String>,
+    interrupted_ms: Option<i64>,
+    #[serde(default)]
+    lost_in_restore: bool,
+}
 
 /// What two people have settled may still be running on this host, for whichever release of the service, and so may what a
 /// restored log knows nothing of: nothing starts beside it.
@@ -19,11 +37,11 @@ pub(super) async fn still_running(desk: &Desk<'_>, release: &Release, number: At
         Ok(rows) => rows,
         Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
     };
-    // A row that can't be read belongs to a release that nothing is started for.
-    for other in rows
-        .iter()
-        .filter_map(|row| serde_json::from_str::<Release>(&row.state).ok())
-    {
+    for row in &rows {
+        // Also of a release that only a newer version can judge: what it left running is running.
+        let Ok(other) = serde_json::from_str::<Past>(&row.state) else {
+            return Some(format!("the attempts of {} can't be read", row.stream));
+        };
         for earlier in &other.attempts {
             let is_this = other.key == release.key && earlier.number == number;
             let was_here = earlier.host.as_deref() == Some(host) || earlier.lost_in_restore;

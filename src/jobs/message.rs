@@ -6,7 +6,7 @@ use super::retry::Ran;
 use super::run::{Desk, Trouble};
 use super::view::{Scene, commitments_of};
 use crate::failure::Failure;
-use crate::handle::{Handled, held};
+use crate::handle::{HandleError, Handled, held};
 use crate::records::mail::Mail;
 use crate::slack::blocks::Rendered;
 use crate::slack::client::Post;
@@ -14,6 +14,7 @@ use crate::slack::story as stories;
 use crate::slack::view::Names;
 use crate::slack::{cards, mail, question, rejection, releases};
 use crate::store::{MessageRow, MessageState};
+use anyhow::Context as _;
 use domain::command::{Actor, Intent};
 use domain::digest::Digest;
 use domain::event::{Event, NoticeStep};
@@ -148,8 +149,20 @@ pub(super) async fn post_once(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Tr
     deliver(desk, id, &scene).await
 }
 
+/// Whether it goes to somebody who was erased.
+async fn is_to_nobody(desk: &Desk<'_>, id: &MessageId) -> Result<bool, Trouble> {
+    let (MessageId::Question { person, .. } | MessageId::Rejection { person, .. }) = id else {
+        return Ok(false);
+    };
+    let mentions = desk.handler.mentions(&BTreeSet::from([person.clone()])).await?;
+    Ok(mentions.is_empty())
+}
+
 /// Posts what has to stand before it, and then itself.
 async fn deliver(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Ran, Trouble> {
+    if is_to_nobody(desk, id).await? {
+        return Ok(Ran::Done);
+    }
     if let Some(ran) = first_things_first(desk, id, scene).await? {
         return Ok(ran);
     }
@@ -483,9 +496,9 @@ async fn told(desk: &Desk<'_>, key: &ReleaseKey, version: u64) -> Result<Option<
         let opened = sealed.open().map_err(|kind| Failure::Permanent {
             message: format!("entry {} is {kind}", sealed.position),
         })?;
-        let event: Event = serde_json::from_value(opened.event).map_err(|error| Failure::Permanent {
-            message: format!("entry {}: {error}", sealed.position),
-        })?;
+        let event: Event = serde_json::from_value(opened.event)
+            .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))
+            .map_err(HandleError::of_reading)?;
         let lifts = standing.lifted_by(&event);
         if sealed.version == version {
             let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);

@@ -30,6 +30,8 @@ use tokio::time::Instant;
 const FACTS_WITHIN: Duration = Duration::from_secs(8);
 const DECIDE_WITHIN: Duration = Duration::from_secs(20);
 const GIT_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a job that only a newer version can do is offered again.
+const NEWER_AGAIN_MS: i64 = 5_000;
 /// How often something that a person has to mend is looked at again: a tag, a script, the bot's place in #releases.
 const LOOK_AGAIN_MS: i64 = 15_000;
 const LOOK_AGAIN_MAX_MS: i64 = 300_000;
@@ -283,6 +285,11 @@ impl Trouble {
             },
             Self::Failure(Failure::Permanent { message }) => Ran::Dead {
                 reason: redactor.redact(&message).into_owned(),
+            },
+            // Its workers run beside ours while a version is rolled out.
+            Self::Handle(error @ HandleError::Newer(_)) => Ran::NotYet {
+                after_ms: NEWER_AGAIN_MS,
+                reason: redactor.redact(&error.to_string()).into_owned(),
             },
             // An unknown commit is found out by running again: the job is settled in it, or it isn't.
             Self::Handle(error) => Ran::Failed {

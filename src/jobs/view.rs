@@ -51,7 +51,7 @@ impl Handler {
             None => Service::default(),
             Some(row) => {
                 let state = serde_json::from_str(&row.state).context("a service's state row");
-                state.map_err(HandleError::Broken)?
+                state.map_err(HandleError::of_reading)?
             }
         };
         let target = self.targets.get(&release.service).cloned();

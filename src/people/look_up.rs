@@ -6,62 +6,36 @@ use crate::handle::HandleError;
 use crate::handle::facts::{BoxFuture, Facts, Wanted};
 use crate::store::Store;
 use domain::ids::PersonId;
-use domain::people::{People, Standing};
+use domain::people::{People, PersonFacts, Standing};
 use domain::role::Role;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// People that are kept in memory; a mapping never changes while the person isn't erased.
-const REMEMBERED_MAX: usize = 20_000;
 
 /// Joins the directory with the store's mapping of Slack ids to the log's random ids.
 pub struct KnownPeople {
     directory: Directory,
     store: Store,
     team: String,
-    remembered: Mutex<HashMap<String, PersonId>>,
 }
 
 impl KnownPeople {
     /// People of the workspace `team`.
     pub fn new(directory: Directory, store: Store, team: String) -> Self {
-        Self {
-            directory,
-            store,
-            team,
-            remembered: Mutex::new(HashMap::new()),
-        }
+        Self { directory, store, team }
     }
 
-    /// The random ids of Slack users, made at first sight.
+    /// The random ids of Slack users, made at first sight. Always asked of the database: an id that this process remembered
+    /// could be that of somebody whom another one has erased.
     ///
     /// # Errors
     /// When the database can't be asked.
     pub async fn ids(&self, users: &[SlackUser]) -> Result<BTreeMap<SlackUser, PersonId>, HandleError> {
-        let mut known = BTreeMap::new();
-        {
-            let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            for user in users {
-                if let Some(id) = remembered.get(user.as_str()) {
-                    known.insert(user.clone(), id.clone());
-                }
-            }
-        }
-        let unknown: Vec<&SlackUser> = users.iter().filter(|user| !known.contains_key(user)).collect();
-        if unknown.is_empty() {
-            return Ok(known);
-        }
-        let pairs: Vec<(&str, &str)> = unknown.iter().map(|user| (self.team.as_str(), user.as_str())).collect();
-        let fresh: Vec<String> = unknown.iter().map(|_| fresh::person_id().to_string()).collect();
+        let pairs: Vec<(&str, &str)> = users.iter().map(|user| (self.team.as_str(), user.as_str())).collect();
+        let fresh: Vec<String> = users.iter().map(|_| fresh::person_id().to_string()).collect();
         let ids = self.store.person_ids(&pairs, &fresh).await?;
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() > REMEMBERED_MAX {
-            remembered.clear();
-        }
-        for (user, id) in unknown.into_iter().zip(ids) {
+        let mut known = BTreeMap::new();
+        for (user, id) in users.iter().zip(ids) {
             let id = PersonId::new(id).map_err(|error| HandleError::Broken(anyhow::Error::new(error)))?;
-            remembered.insert(user.as_str().to_owned(), id.clone());
             known.insert(user.clone(), id);
         }
         Ok(known)
@@ -75,6 +49,16 @@ impl KnownPeople {
             .filter(|row| row.team == self.team)
             .filter_map(|row| Some((SlackUser::new(row.user).ok()?, PersonId::new(row.id).ok()?)))
             .collect())
+    }
+
+    /// Facts of an id that stands for nobody: known to hold nothing, which is not the same as a silent Slack.
+    fn nobody(&self) -> PersonFacts {
+        PersonFacts {
+            standing: Standing::Unknown,
+            roles: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            observed_ms: self.directory.now_ms(),
+        }
     }
 
     async fn answer(&self, wanted: &Wanted) -> Result<People, HandleError> {
@@ -108,10 +92,14 @@ impl KnownPeople {
             .into_iter()
             .collect();
         let ids = self.ids(&everybody).await?;
+        let known: BTreeSet<&PersonId> = asked.values().collect();
+        let erased = wanted.people.iter().filter(|person| !known.contains(person));
+        let erased = erased.map(|person| (person.clone(), self.nobody()));
         Ok(People {
             facts: facts
                 .into_iter()
                 .filter_map(|(user, facts)| Some((ids.get(&user)?.clone(), facts)))
+                .chain(erased)
                 .collect(),
             holders: holders
                 .into_iter()

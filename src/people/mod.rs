@@ -99,7 +99,8 @@ impl Directory {
         let membership = |role: &Role| {
             let members = self.memberships.members(service, *role);
             let own = members.iter().find_map(|member| match member {
-                Member::Person { name, slack_user } if slack_user == user => Some(format!("person:{name}")),
+                // Not by what name: a sign-off keeps this for ever.
+                Member::Person { slack_user, .. } if slack_user == user => Some("person".to_owned()),
                 _ => None,
             });
             let by_group = || {
@@ -216,8 +217,7 @@ impl Directory {
                 let (slack, user, team_id) = (slack.clone(), user.clone(), team_id.clone());
                 async move {
                     let facts = slack.user(user.as_str()).await;
-                    let facts =
-                        facts.inspect_err(|problem| tracing::warn!(slack_user = %user, %problem, "people: users.info"));
+                    let facts = facts.inspect_err(|problem| tracing::warn!(%problem, "people: users.info"));
                     Some(
                         facts
                             .ok()?

@@ -3,11 +3,12 @@
 //! deadlock nor wait for each other's whole work.
 
 use super::Commit;
+use super::erasing;
 use super::error::Failure;
 use super::group::Written;
 use super::plan::{self, Held, Plan, Snapshot, Wanted, Window};
 use super::postgres::Progress;
-use super::sql::{guarded, signed};
+use super::sql::{bind, guarded, signed};
 use domain::log_entry::{self, Head, Sealed};
 use domain::sabotage::Guard;
 use sqlx::{Executor as _, PgConnection, Row as _};
@@ -30,6 +31,16 @@ pub(super) async fn write(
     release_keys(connection, commits, &plan, claimed).await?;
     hold_jobs(connection, commits, &plan).await?;
     write_rows(connection, commits, &plan).await?;
+    let erasures = erasing::of(commits, &plan);
+    if !erasures.is_empty() {
+        // Scans that are ruled out look dear to the planner, and it would compile each of these rare statements first.
+        connection.execute("SET LOCAL jit = off").await?;
+    }
+    for (erasure, decided_ms) in erasures {
+        for (sql, params) in erasing::statements(erasure, decided_ms) {
+            bind!(sql.postgres, params).execute(&mut *connection).await?;
+        }
+    }
     let mut position = 0;
     if !plan.drafts.is_empty() {
         let head = lock_head(connection, log).await?;
@@ -141,7 +152,9 @@ SELECT 'window', key, opened_ms, count, '' FROM
     (SELECT key, opened_ms, count FROM repeat WHERE key = ANY($4::text[]) ORDER BY key FOR UPDATE) w
 UNION ALL
 SELECT 'job', id, attempt, (order_key IS NOT NULL)::int::bigint, owner FROM
-    (SELECT id, attempt, order_key, owner FROM job WHERE id = ANY($5::text[]) AND state = 'running' ORDER BY id FOR UPDATE) j";
+    (SELECT id, attempt, order_key, owner FROM job WHERE id = ANY($5::text[]) AND state = 'running' ORDER BY id FOR UPDATE) j
+UNION ALL
+SELECT 'person', id, 0, 0, '' FROM (SELECT id FROM person WHERE id = ANY($6::text[]) ORDER BY id FOR KEY SHARE) p";
 
 async fn read(
     connection: &mut PgConnection,
@@ -161,7 +174,8 @@ async fn read(
         unique: old(&wanted.unique, &claimed.unique).into_iter().collect(),
         ..Snapshot::default()
     };
-    if requests.is_empty() && windows.is_empty() && wanted.streams.is_empty() && wanted.jobs.is_empty() {
+    let nothing = requests.is_empty() && windows.is_empty() && wanted.streams.is_empty();
+    if nothing && wanted.jobs.is_empty() && wanted.people.is_empty() {
         return Ok(snapshot);
     }
     let written = plan::written_streams(commits);
@@ -177,6 +191,7 @@ async fn read(
         )
         .bind(&windows)
         .bind(&wanted.jobs)
+        .bind(&wanted.people)
         .fetch_all(connection)
         .await?;
     for row in rows {
@@ -186,6 +201,7 @@ async fn read(
         match row.try_get::<&str, _>(0)? {
             "request" => drop(snapshot.replies.insert(key, c)),
             "stream" => drop(snapshot.versions.insert(key, unsigned(a))),
+            "person" => drop(snapshot.people.insert(key)),
             "window" => drop(snapshot.windows.insert(
                 key,
                 Window {

@@ -17,6 +17,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a statement outside the group commit may take.
 const CALL_WITHIN: Duration = Duration::from_millis(2_500);
+/// A file of some gigabytes is written anew.
+const SCRUBBED_WITHIN: Duration = Duration::from_mins(10);
 /// Connections in the pool may all be stale after the database was restarted.
 const TRIES_MAX: u32 = 10;
 
@@ -260,6 +262,16 @@ impl Store {
         let (member, waiter) = Member::new(commit, deadline);
         self.enqueue(Work::Commit(member))?;
         waiter.outcome().await
+    }
+
+    /// See [`Store::forget_bytes`].
+    pub(super) async fn scrub(&self) -> Result<bool, Failure> {
+        let (answer, scrubbed) = oneshot::channel();
+        self.enqueue(Work::Scrub(answer))?;
+        match timeout(SCRUBBED_WITHIN, scrubbed).await {
+            Ok(Ok(scrubbed)) => scrubbed,
+            _ => Err(late()),
+        }
     }
 
     pub(super) fn now_ms(&self) -> i64 {

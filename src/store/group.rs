@@ -29,6 +29,7 @@ const ABANDONED: u8 = 2;
 pub(super) enum Work {
     Commit(Box<Member>),
     Write(Write),
+    Scrub(oneshot::Sender<Result<bool, Failure>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -143,6 +144,15 @@ impl Writer {
         }
     }
 
+    async fn scrub(&mut self) -> Result<bool, Failure> {
+        match self {
+            Self::Sqlite(writer) => writer.scrub().await,
+            Self::Postgres(writer) => writer.scrub().await,
+            #[cfg(feature = "simulation")]
+            Self::Memory(_) => Ok(true),
+        }
+    }
+
     async fn close(self) {
         match self {
             Self::Sqlite(writer) => writer.close().await,
@@ -186,6 +196,12 @@ impl Committer {
                 closed.extend(group.closes);
             }
             self.write(group.members, group.writes).await;
+            if !group.scrubs.is_empty() {
+                let scrubbed = self.writer.scrub().await;
+                for asked in group.scrubs {
+                    let _ = asked.send(scrubbed.clone());
+                }
+            }
         }
         self.writer.close().await;
         for done in closed {
@@ -268,6 +284,7 @@ fn refuse(members: Vec<Member>, writes: Vec<Write>, failure: &Failure) {
 struct Group {
     members: Vec<Member>,
     writes: Vec<Write>,
+    scrubs: Vec<oneshot::Sender<Result<bool, Failure>>>,
     closes: Vec<oneshot::Sender<()>>,
 }
 
@@ -283,6 +300,7 @@ fn pick(waiting: &mut VecDeque<Work>) -> Group {
     {
         match work {
             Work::Close(done) => group.closes.push(done),
+            Work::Scrub(done) => group.scrubs.push(done),
             Work::Write(write) => group.writes.push(write),
             Work::Commit(member) => {
                 // Equal hashes of different keys only cost a turn.

@@ -4,6 +4,7 @@
 mod backup;
 mod commit_postgres;
 mod engine;
+mod erasing;
 mod error;
 mod group;
 #[cfg(feature = "simulation")]
@@ -21,6 +22,7 @@ mod wakes;
 
 pub use backup::{copy_sqlite, has_tables};
 pub use engine::{Clock, Options, Store, within};
+pub use erasing::KeptText;
 pub use error::OpenError;
 #[cfg(feature = "simulation")]
 pub use memory::{Line, Memory, Passage};
@@ -53,6 +55,10 @@ pub struct Commit {
     pub jobs: Vec<NewJob>,
     /// Jobs that end, or wait longer, whoever holds them.
     pub holds: Vec<HeldJob>,
+    /// People who act in it: fails as a conflict if one of them was erased meanwhile.
+    pub people: Vec<String>,
+    /// What is removed with it.
+    pub erases: Option<Erasure>,
     /// The job whose result this is; the commit fails as [`Outcome::LostJob`] if it is no longer held.
     pub settles: Option<Settlement>,
     /// Makes repeats of one refusal count instead of fill the chain.
@@ -105,6 +111,21 @@ pub struct StoredText {
     pub stream: String,
     /// Salt and value.
     pub text: PrivateText,
+}
+
+/// Everything that has to go when a person is erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// The id in the log that will stand for nobody, if they have one.
+    pub person: Option<String>,
+    /// Texts whose values and salts go.
+    pub texts: Vec<Digest>,
+    /// Releases whose messages are to be rendered anew.
+    pub subjects: Vec<String>,
+    /// Direct messages to the person, by their outbox ids.
+    pub messages: Vec<String>,
+    /// What names the person; a job's last failure that holds one of these goes.
+    pub marks: Vec<String>,
 }
 
 /// A job to be queued.

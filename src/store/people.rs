@@ -60,7 +60,7 @@ impl Store {
         people.iter().map(id).collect()
     }
 
-    async fn known_people<'a>(
+    pub(super) async fn known_people<'a>(
         &self,
         people: &[(&'a str, &'a str)],
     ) -> Result<HashMap<(&'a str, &'a str), String>, StoreError> {

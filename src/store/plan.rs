@@ -79,6 +79,11 @@ fn texts_of(commit: &Commit) -> impl Iterator<Item = &str> {
         .holds
         .iter()
         .flat_map(|hold| [hold.job.as_str(), reason_of(&hold.fate)]);
+    let people = commit.people.iter().map(String::as_str);
+    let erased = commit.erases.iter().flat_map(|e| {
+        let lists = [&e.subjects, &e.messages, &e.marks].into_iter().flatten();
+        lists.chain(&e.person).map(String::as_str)
+    });
     let repeats = commit.repeat.iter().map(|r| r.key.as_str());
     let closed = commit.closes_repeat.iter().map(|c| c.key.as_str());
     request
@@ -90,6 +95,8 @@ fn texts_of(commit: &Commit) -> impl Iterator<Item = &str> {
         .chain(jobs)
         .chain(settled)
         .chain(held)
+        .chain(people)
+        .chain(erased)
         .chain(repeats)
         .chain(closed)
 }
@@ -164,6 +171,8 @@ pub(super) struct Snapshot {
     pub(super) windows: HashMap<String, Window>,
     /// Running jobs by id.
     pub(super) held: HashMap<String, Held>,
+    /// People who are on record.
+    pub(super) people: HashSet<String>,
 }
 
 /// What a group writes: that of its winners, in key order where rows are locked by writing them.
@@ -243,6 +252,7 @@ fn conflicts(commit: &Commit, now: &Snapshot) -> bool {
     let moved = |stream: &str, seen| now.versions.get(stream).copied().unwrap_or(0) != seen;
     commit.reads.iter().any(|read| moved(&read.stream, read.version)) && !is_out(Guard::VersionCheck)
         || commit.unique.iter().any(|key| now.unique.contains(key)) && !is_out(Guard::BusinessKey)
+        || commit.people.iter().any(|person| !now.people.contains(person))
         || commit.closes_repeat.as_ref().is_some_and(|closed| {
             now.windows
                 .get(&closed.key)
@@ -273,6 +283,9 @@ fn win<'a>(index: usize, commit: &'a Commit, now: &mut Snapshot, plan: &mut Plan
                 count,
             },
         );
+    }
+    if let Some(person) = commit.erases.as_ref().and_then(|erases| erases.person.as_ref()) {
+        now.people.remove(person);
     }
     plan.closed
         .extend(commit.closes_repeat.iter().map(|closed| closed.key.as_str()));
@@ -321,6 +334,7 @@ pub(super) struct Wanted<'a> {
     pub(super) unique: Vec<&'a str>,
     pub(super) windows: Vec<&'a str>,
     pub(super) jobs: Vec<&'a str>,
+    pub(super) people: Vec<&'a str>,
 }
 
 pub(super) fn wanted<'a>(commits: &[&'a Commit]) -> Wanted<'a> {
@@ -343,6 +357,7 @@ pub(super) fn wanted<'a>(commits: &[&'a Commit]) -> Wanted<'a> {
             keys.extend(c.closes_repeat.iter().map(|r| r.key.as_str()));
         }),
         jobs: keys(|c, keys| keys.extend(c.settles.iter().map(|s| s.job.as_str()))),
+        people: keys(|c, keys| keys.extend(c.people.iter().map(String::as_str))),
     }
 }
 

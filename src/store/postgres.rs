@@ -194,6 +194,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Removes dead rows, and the samples of values that the planner keeps. On a connection of its own without time limits, so
+    /// that decisions go on meanwhile.
+    pub(super) async fn scrub(&self) -> Result<bool, Failure> {
+        let mut connection = self.options.connect().await?;
+        for table in ["person", "private_text", "request", "message", "job", "channel_turn"] {
+            let vacuum = format!("VACUUM (ANALYZE, INDEX_CLEANUP ON) {table}");
+            connection.execute(sqlx::AssertSqlSafe(vacuum)).await?;
+        }
+        let _ = connection.close().await;
+        Ok(true)
+    }
+
     pub(super) async fn close(self) {
         if let Some(connection) = self.connection {
             let _ = connection.close().await;

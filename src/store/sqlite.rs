@@ -5,7 +5,7 @@ use super::error::{Failure, Kind, OpenError};
 use super::group::{Write, Written};
 use super::plan::{self, Held, Plan, Snapshot, Window};
 use super::sql::{AnyRow, Param, bind, guarded, json, signed};
-use super::{Commit, migrate};
+use super::{Commit, erasing, migrate};
 use domain::log_entry::{self, Head};
 use domain::sabotage::Guard;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -167,6 +167,21 @@ impl Writer {
         result
     }
 
+    /// Writes the file anew without what was erased, and empties the write-ahead log: an erased row alone leaves its bytes in
+    /// free space of both. False if a reader kept the log from being emptied.
+    pub(super) async fn scrub(&mut self) -> Result<bool, Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => writer_options(&self.path).connect().await?,
+        };
+        sqlx::query("VACUUM").execute(&mut connection).await?;
+        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut connection)
+            .await?;
+        self.connection = Some(connection);
+        Ok(busy == 0)
+    }
+
     pub(super) async fn close(self) {
         if let Some(connection) = self.connection {
             let _ = connection.close().await;
@@ -187,10 +202,17 @@ async fn write(
         log_entry::seal(&head, &plan.drafts, now_ms).map_err(|why| Failure::broken(why.to_string()))?;
     let nothing =
         plan.answered.is_empty() && plan.winners.is_empty() && plan.settled.is_empty() && plan.windows.is_empty();
+    let erasures = erasing::of(commits, &plan);
+    let is_last = writes.is_empty() && erasures.is_empty();
     if !nothing {
-        let text = if writes.is_empty() { WRITE_AND_COMMIT } else { WRITE };
+        let text = if is_last { WRITE_AND_COMMIT } else { WRITE };
         let params = params(commits, &plan, &sealed, &new_head)?;
         bind!(text, params).execute(&mut *connection).await.map_err(in_commit)?;
+    }
+    for (erasure, decided_ms) in erasures {
+        for (sql, params) in erasing::statements(erasure, decided_ms) {
+            bind!(sql.sqlite, params).execute(&mut *connection).await?;
+        }
     }
     // After the group: what it has settled can't be claimed away under it.
     let mut rows = Vec::with_capacity(writes.len());
@@ -202,7 +224,7 @@ async fn write(
             Err(error) => Err(Failure::from(error)),
         });
     }
-    if nothing || !writes.is_empty() {
+    if nothing || !is_last {
         sqlx::query("COMMIT")
             .execute(&mut *connection)
             .await
@@ -235,7 +257,8 @@ UNION ALL SELECT 'stream', stream, version, 0, '' FROM stream WHERE stream IN (S
 UNION ALL SELECT 'unique', key, 0, 0, '' FROM business_key WHERE key IN (SELECT value FROM json_each($3))
 UNION ALL SELECT 'window', key, opened_ms, count, '' FROM repeat WHERE key IN (SELECT value FROM json_each($4))
 UNION ALL SELECT 'job', id, attempt, order_key IS NOT NULL, owner FROM job
-    WHERE id IN (SELECT value FROM json_each($5)) AND state = 'running'";
+    WHERE id IN (SELECT value FROM json_each($5)) AND state = 'running'
+UNION ALL SELECT 'person', id, 0, 0, '' FROM person WHERE id IN (SELECT value FROM json_each($6))";
 
 async fn read(connection: &mut SqliteConnection, log: &str, commits: &[&Commit]) -> Result<(Snapshot, Head), Failure> {
     let wanted = plan::wanted(commits);
@@ -245,6 +268,7 @@ async fn read(connection: &mut SqliteConnection, log: &str, commits: &[&Commit])
         wanted.unique,
         wanted.windows,
         wanted.jobs,
+        wanted.people,
     ];
     let params: Vec<Param> = params.iter().map(|keys| json(keys)).collect();
     let text = guarded(Guard::BeginImmediate, READ, " IMMEDIATE", "");
@@ -264,6 +288,7 @@ async fn read(connection: &mut SqliteConnection, log: &str, commits: &[&Commit])
             "request" => drop(snapshot.replies.insert(key, c)),
             "stream" => drop(snapshot.versions.insert(key, unsigned(a))),
             "unique" => drop(snapshot.unique.insert(key)),
+            "person" => drop(snapshot.people.insert(key)),
             "window" => drop(snapshot.windows.insert(
                 key,
                 Window {

@@ -5,6 +5,7 @@ mod audited;
 mod checkpointed;
 mod cut_off;
 mod dead;
+mod erased;
 mod faults;
 mod killed;
 mod ladder;
@@ -17,6 +18,7 @@ mod repeated;
 mod replicas;
 mod restored;
 mod terminated;
+mod upgraded;
 
 use crate::support::bot::{CLEO, DEV, PRIYA, QUINN, RELEASES, RITA, THEO, TINA, hotfix_inputs, plan_inputs};
 use crate::support::process::{EVERYBODY, World, has_action};

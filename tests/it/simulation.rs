@@ -67,6 +67,8 @@ fn run_all(first: u64, seeds: u64, steps: u64) -> BTreeMap<&'static str, u64> {
 
 #[test]
 fn no_seed_breaks_an_invariant() {
+    #[cfg(feature = "sabotage")]
+    countersign::sabotage::from_environment();
     let steps = number("COUNTERSIGN_STEPS").unwrap_or(STEPS);
     if let Some(seed) = number("COUNTERSIGN_SEED") {
         let ended = one(seed, steps, true);

@@ -91,6 +91,8 @@ contract! {
     }
     people {
         a_person_has_one_id_however_many_ask
+        who_is_erased_leaves_an_id_that_stands_for_nobody
+        nothing_is_committed_in_the_name_of_who_was_erased_meanwhile
         beats_are_kept_by_owner
     },
     in SQL:

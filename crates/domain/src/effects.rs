@@ -118,6 +118,7 @@ fn is_told(event: &Event) -> bool {
             | Event::CommandRefused { .. }
             | Event::RefusalsRepeated { .. }
             | Event::RestoreAcknowledged { .. }
+            | Event::PersonErased { .. }
     )
 }
 

@@ -371,6 +371,16 @@ pub enum Event {
         /// Messages, mails and pages that were held, and timers that would have sent some or started something.
         held: u64,
     },
+    /// A person was erased: their id stands for nobody from here on, and what they wrote is gone.
+    #[serde(rename = "PersonErased.v1")]
+    PersonErased {
+        /// Whose id; nobody's if only texts that named them were left.
+        person: Option<PersonId>,
+        /// How many texts went.
+        texts: u64,
+        /// Why.
+        reason: Digest,
+    },
 }
 
 impl Event {

@@ -31,7 +31,7 @@ pub struct PersonFacts {
     /// Whether they may act at all.
     pub standing: Standing,
     /// Their roles for the service in question, each with the membership that gives it, such as
-    /// `person:rita` or `group:S0QALEADS`.
+    /// `person`, who is named for it, or `group:S0QALEADS`.
     pub roles: BTreeMap<Role, String>,
     /// Roles that a group might give them which Slack did not tell: neither theirs nor not theirs.
     pub untold: BTreeSet<Role>,

@@ -71,6 +71,7 @@ impl Migration {
 
 /// What will be deployed, and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Source {
     /// The commit behind the tag.
     pub commit: CommitSha,
@@ -140,6 +141,7 @@ impl Status {
 
 /// One try to deploy the release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// 1, 2, 3 …
     pub number: AttemptNumber,
@@ -254,6 +256,7 @@ impl SettlementChoice {
 
 /// The clock of `emergency.notice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Notice {
     /// Start of the emergency deployment; the hour runs from here.
     pub started_ms: Millis,
@@ -267,6 +270,7 @@ pub struct Notice {
 
 /// A recorded breach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Breach {
     /// When the notice had been due.
     pub due_ms: Millis,
@@ -276,6 +280,7 @@ pub struct Breach {
 
 /// A rejection that stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rejection {
     /// Who.
     pub person: PersonId,
@@ -287,6 +292,7 @@ pub struct Rejection {
 
 /// A sign-off that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Everybody asked in this revision.
     pub people: BTreeSet<PersonId>,
@@ -296,6 +302,7 @@ pub struct Asked {
 
 /// Something owed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Debt {
     /// By whom.
     pub owed_by: Role,
@@ -305,8 +312,10 @@ pub struct Debt {
     pub closed: Option<(PersonId, Millis)>,
 }
 
-/// The state of a release.
+/// The state of a release. What a newer version adds to it is left out while it is empty, and not known here otherwise: such a
+/// release is not judged by a version that knows only part of its past.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Release {
     /// Its name.
     pub key: ReleaseKey,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// The state of a service's stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// By name.
     pub environments: BTreeMap<EnvironmentName, Environment>,
@@ -16,6 +17,7 @@ pub struct Service {
 
 /// One environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Environment {
     /// The fence of the last grant; 0 before the first.
     pub fence: u64,
@@ -27,6 +29,7 @@ pub struct Environment {
 
 /// Who holds an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Holder {
     /// The release.
     pub release: ReleaseKey,

@@ -55,12 +55,14 @@ fn stuck(dead_jobs: usize, otherwise: &str) -> String {
     )
 }
 
-/// `/release status` and `/release list`: the open releases, or those of one service.
+/// `/release status` and `/release list`: the open releases, or those of one service; `unread` are those that only a newer
+/// version can read.
 pub fn list(
     releases: &[&Release],
     service: Option<&ServiceName>,
     services: &[ServiceName],
     dead_jobs: usize,
+    unread: usize,
 ) -> Rendered {
     let of = service.map_or_else(String::new, |service| format!(" of {service}"));
     let open: Vec<&&Release> = releases
@@ -70,6 +72,13 @@ pub fn list(
     let text = match open.len() {
         0 => format!("No release{of} is planned or under way."),
         number => format!("{}{of} planned or under way.", capital(&count(number, "release"))),
+    };
+    let text = match unread {
+        0 => text,
+        _ => format!(
+            "{text} {} more can't be shown: a newer version of Countersign has changed them. Try again: the newer one may get it.",
+            count(unread, "release")
+        ),
     };
     let mut sorted: Vec<&Release> = releases.to_vec();
     sorted.sort_by_key(|release| {

@@ -144,6 +144,15 @@ pub fn busy(request_id: &str) -> Rendered {
     message(&text, 0, |_| vec![section(&text)])
 }
 
+/// A newer version has decided something that this one doesn't know.
+pub fn newer(key: Option<&ReleaseKey>) -> Rendered {
+    let what = key.map_or_else(|| "This".to_owned(), ToString::to_string);
+    let text = format!(
+        "{what} was changed by a newer version of Countersign that runs beside the one that got your request, which can't judge it. Nothing was changed. Try again: the newer one may get it. If it stays so, an admin finishes the upgrade."
+    );
+    message(&text, 0, |_| vec![section(&text)])
+}
+
 /// Something broke on our side before anything was recorded.
 pub fn internal_error(request_id: &str) -> Rendered {
     let id = foreign_line(&request_id.chars().take(16).collect::<String>(), 60);

@@ -205,6 +205,15 @@ impl Tables {
                 let entries = self.log_stream.range(all).filter_map(|(_, at)| self.log.get(index(at)));
                 Ok(entries.map(entry_row).collect())
             }
+            "kept_texts" => {
+                let (after, limit) = (given.text(1)?, given.limit(2)?);
+                let there = self
+                    .texts
+                    .values()
+                    .filter(|row| row.commitment.as_str() > after && row.erased_ms == 0);
+                let row = |row: &super::tables::Text| vec![text(&row.commitment), text(&row.stream), text(&row.value)];
+                Ok(there.take(limit).map(row).collect())
+            }
             "texts" | "private_texts" => {
                 let commitments: Vec<String> = given.list(1)?;
                 let there = commitments.iter().filter_map(|commitment| self.texts.get(commitment));
@@ -245,6 +254,8 @@ impl Tables {
             "begin_post" | "record_posted" | "forget_posted" | "forget_rendered" | "record_verified"
             | "record_rendered" => self.change_message(name, given),
             "take_turn" => self.take_turn(given),
+            "erase_person" | "erase_texts" | "erase_replies" | "erase_rendered" | "erase_turns" | "erase_messages"
+            | "erase_reasons" => self.erase(name, given),
             "add_people" => {
                 let people: Vec<(String, String, String)> = given.list(1)?;
                 let mut added = Vec::new();
@@ -276,6 +287,55 @@ impl Tables {
             "purge_jobs" | "purge_requests" | "purge_beats" | "purge_windows" => self.purge(name, given),
             _ => self.change_jobs(name, given),
         }
+    }
+
+    fn erase(&mut self, name: &str, given: Given<'_>) -> Rows {
+        match name {
+            "erase_person" => {
+                if let Some(person) = self.persons.remove(given.text(1)?) {
+                    self.person_ids.remove(&(person.team, person.slack_user));
+                }
+            }
+            "erase_texts" => {
+                let commitments: Vec<String> = given.list(1)?;
+                let now_ms = given.int(2)?;
+                for commitment in commitments {
+                    if let Some(row) = self.texts.get_mut(&commitment).filter(|row| row.erased_ms == 0) {
+                        row.salt.clear();
+                        row.value.clear();
+                        row.erased_ms = now_ms;
+                    }
+                }
+            }
+            "erase_replies" => self.requests.values_mut().for_each(|request| request.reply.clear()),
+            "erase_rendered" => {
+                let subjects: Vec<String> = given.list(1)?;
+                let about = self.messages.values_mut().filter(|row| subjects.contains(&row.subject));
+                about.for_each(|row| row.rendered.clear());
+            }
+            "erase_turns" | "erase_messages" => {
+                let ids: Vec<String> = given.list(1)?;
+                for id in ids {
+                    if name == "erase_messages" {
+                        self.messages.remove(&id);
+                    } else if let Some(row) = self.messages.get(&id) {
+                        self.channel_turns.remove(&row.channel);
+                    }
+                }
+            }
+            _ => {
+                let marks: Vec<(String,)> = given.list(1)?;
+                for job in self.jobs.values_mut() {
+                    if marks
+                        .iter()
+                        .any(|(mark,)| !mark.is_empty() && job.reason.contains(mark))
+                    {
+                        job.reason.clear();
+                    }
+                }
+            }
+        }
+        Ok(Vec::new())
     }
 
     fn claim(&mut self, given: Given<'_>) -> Rows {

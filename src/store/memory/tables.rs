@@ -1,5 +1,6 @@
 //! The tables of `migrations/`, as maps, with their unique indexes; and what a group commit reads and writes in them.
 
+use crate::store::erasing;
 use crate::store::error::Failure;
 use crate::store::plan::{self, Held, Plan, Snapshot, Wanted, Window};
 use crate::store::{Commit, NewJob};
@@ -159,6 +160,11 @@ impl Tables {
                 snapshot.windows.insert(key.to_owned(), *window);
             }
         }
+        for &id in &wanted.people {
+            if self.persons.contains_key(id) {
+                snapshot.people.insert(id.to_owned());
+            }
+        }
         for &id in &wanted.jobs {
             if let Some(job) = self.jobs.get(id).filter(|job| job.state == "running") {
                 let held = Held {
@@ -202,6 +208,11 @@ impl Tables {
         for &index in &plan.winners {
             self.hold(commits[index]);
             self.apply_winner(commits[index]);
+        }
+        for (erasure, decided_ms) in erasing::of(commits, plan) {
+            for (sql, params) in erasing::statements(erasure, decided_ms) {
+                self.change(sql.name, &params)?;
+            }
         }
         for (key, window) in &plan.windows {
             self.windows.insert((*key).to_owned(), *window);

@@ -21,7 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use steps::{HITS_WANTED, NOTHING_YET, Step, Stood, names, steps_of, table, table_of_steps};
 
-const KILLS: usize = 12;
+const KILLS: usize = 100;
+/// The log of a world is verified after each kill, and grows: many kills are spread over several worlds.
+const KILLS_IN_A_WORLD: usize = 250;
+const WORLDS_AT_ONCE: usize = 4;
 /// As many kills as it takes to aim at every step.
 const KILLS_FOR_EVERY_STEP: usize = 100;
 /// In such a run every so manieth kill falls at random all the same.
@@ -61,17 +64,36 @@ struct Ordeal {
 
 #[test]
 fn killed_over_and_over_on_sqlite() {
-    run(Engine::Sqlite, ordeal);
+    check(Engine::Sqlite);
 }
 
 #[test]
 fn killed_over_and_over_on_postgres() {
-    run(Engine::Postgres, ordeal);
+    check(Engine::Postgres);
 }
 
-async fn ordeal(engine: Engine) {
-    let seed = number("COUNTERSIGN_SEED").unwrap_or_else(rand::random);
-    let kills_wanted = number("COUNTERSIGN_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
+fn check(engine: Engine) {
+    let seed = number("COUNTERSIGN_SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
+    let kills = number("COUNTERSIGN_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
+    let worlds: Vec<usize> = (0..kills)
+        .step_by(KILLS_IN_A_WORLD)
+        .map(|from| KILLS_IN_A_WORLD.min(kills - from))
+        .collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..worlds.len().min(WORLDS_AT_ONCE) {
+            scope.spawn(|| {
+                loop {
+                    let world = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(kills) = worlds.get(world) else { return };
+                    run(engine, |engine| ordeal(engine, *kills, seed + world as u64));
+                }
+            });
+        }
+    });
+}
+
+async fn ordeal(engine: Engine, kills_wanted: usize, seed: u64) {
     println!("{engine:?}: {kills_wanted} kills, COUNTERSIGN_SEED={seed}");
     // So many kills hold a notice up for minutes of its clock: then it is mailed.
     let mail = smtp::Server::start(Mood::Friendly).await;

@@ -6,7 +6,7 @@ use super::number;
 use crate::support::bot::{DEV, PRIYA, QUINN, RITA, TOO_SLOW, run};
 use crate::support::database::Engine;
 use crate::support::orders::{order, person, plan_many, proposal};
-use crate::support::process::{Told, World};
+use crate::support::process::{Replica, Told, World};
 use countersign::app::Running;
 use domain::command::{Actor, Intent};
 use domain::ids::ReleaseKey;
@@ -16,14 +16,14 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 const RACES: u64 = 1_000;
 /// Decisions about one release.
-const EACH: u64 = 6;
+pub(super) const EACH: u64 = 6;
 /// Longer than any machine is busy.
 const DECIDED_WITHIN: Duration = Duration::from_mins(1);
 /// Releases that are raced for at once.
@@ -78,7 +78,7 @@ impl Act {
 
 /// What became of a decision, and between which moments that was settled.
 #[derive(Debug)]
-struct Decided {
+pub(super) struct Decided {
     act: Act,
     accepted: bool,
     began: Instant,
@@ -135,31 +135,20 @@ fn three_processes_race_for_every_decision_and_the_log_is_one_sequential_history
             world.serve("replica-2", "web"),
             world.serve("replica-3", "web")
         );
-        let race = Arc::new(Race {
-            urls: [&one, &two, &three].map(|replica| format!("{}/slack/commands", replica.url)),
-            client: reqwest::Client::new(),
-            own,
-            bytes: AtomicU64::new(0),
-            again: AtomicU64::new(0),
-        });
+        let race = Race::new(own, [&one, &two, &three]);
         let began = Instant::now();
-        let mut racing = JoinSet::new();
-        let mut decided: BTreeMap<u64, Vec<Decided>> = BTreeMap::new();
-        for release in 1..=releases {
-            if racing.len() as u64 == AT_ONCE {
-                decided.extend(racing.join_next().await.map(Result::unwrap));
-            }
-            let race = Arc::clone(&race);
-            let random = StdRng::seed_from_u64(seed ^ release);
-            racing.spawn(async move { (release, race.for_release(release, random).await) });
-        }
-        decided.extend(racing.join_all().await);
+        let decided = race.run(releases, seed, &AtomicU64::new(0)).await;
         let raced_s = began.elapsed().as_secs_f64();
-        judge(&world, &decided, raced_s, race.again.load(Ordering::SeqCst)).await;
+        judge(&world, &decided, raced_s, race.again()).await;
         for replica in [one, two, three] {
             replica.terminate().await;
         }
     });
+}
+
+/// Where a replica takes commands.
+pub(super) fn commands_of(replica: &Replica) -> String {
+    format!("{}/slack/commands", replica.url)
 }
 
 fn is_accepted(answer: &str) -> bool {
@@ -177,8 +166,9 @@ fn is_excuse(answer: &str) -> bool {
     excuses.iter().any(|excuse| answer.contains(excuse))
 }
 
-struct Race {
-    urls: [String; 3],
+pub(super) struct Race {
+    /// Where everything is sent to at once; who is being restarted is not among them.
+    pub(super) urls: Mutex<Vec<String>>,
     client: reqwest::Client,
     own: Arc<Running>,
     /// Makes every request's bytes its own.
@@ -188,6 +178,44 @@ struct Race {
 }
 
 impl Race {
+    pub(super) fn new<'r>(own: Arc<Running>, replicas: impl IntoIterator<Item = &'r Replica>) -> Arc<Self> {
+        Arc::new(Self {
+            urls: Mutex::new(replicas.into_iter().map(commands_of).collect()),
+            client: reqwest::Client::new(),
+            own,
+            bytes: AtomicU64::new(0),
+            again: AtomicU64::new(0),
+        })
+    }
+
+    /// Races for all of the releases, some at once; `raced` counts those that are over.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        releases: u64,
+        seed: u64,
+        raced: &AtomicU64,
+    ) -> BTreeMap<u64, Vec<Decided>> {
+        let mut racing = JoinSet::new();
+        let mut decided: BTreeMap<u64, Vec<Decided>> = BTreeMap::new();
+        for release in 1..=releases {
+            if racing.len() as u64 == AT_ONCE {
+                decided.extend(racing.join_next().await.map(Result::unwrap));
+                raced.fetch_add(1, Ordering::SeqCst);
+            }
+            let race = Arc::clone(self);
+            let random = StdRng::seed_from_u64(seed ^ release);
+            racing.spawn(async move { (release, race.for_release(release, random).await) });
+        }
+        decided.extend(racing.join_all().await);
+        raced.store(releases, Ordering::SeqCst);
+        decided
+    }
+
+    /// How often something was sent again.
+    pub(super) fn again(&self) -> u64 {
+        self.again.load(Ordering::SeqCst)
+    }
+
     /// Six people's decisions about one release, all under way at once, and at last a cancellation that frees the environment.
     async fn for_release(self: &Arc<Self>, release: u64, mut random: StdRng) -> Vec<Decided> {
         let mut acts = vec![
@@ -238,20 +266,24 @@ impl Race {
         );
         let timestamp_s = self.own.handler.clock.now_ms() / 1_000;
         let signature = signature(&Workspace::demo().signing_secret, timestamp_s, body.as_bytes());
-        let send = async |url: &String| {
+        let send = |url: String| {
             let request = self.client.post(url);
             let request = request
                 .header("content-type", "application/x-www-form-urlencoded")
                 .header("x-slack-request-timestamp", timestamp_s)
-                .header("x-slack-signature", &signature);
-            let answer = request.body(body.clone()).send().await.unwrap();
-            assert_eq!(answer.status(), 200, "{text}");
-            answer.text().await.unwrap()
+                .header("x-slack-signature", &signature)
+                .body(body.clone());
+            async move {
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 200);
+                answer.text().await.unwrap()
+            }
         };
         let until = Instant::now() + DECIDED_WITHIN;
         loop {
-            let [one, two, three] = &self.urls;
-            let answers: [String; 3] = tokio::join!(send(one), send(two), send(three)).into();
+            let urls = self.urls.lock().unwrap().clone();
+            let sending: JoinSet<String> = urls.into_iter().map(send).collect();
+            let answers = sending.join_all().await;
             if answers.iter().all(|answer| is_accepted(answer)) {
                 assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
                 return true;
@@ -282,7 +314,7 @@ impl Race {
     }
 }
 
-async fn judge(world: &World, decided: &BTreeMap<u64, Vec<Decided>>, raced_s: f64, again: u64) {
+pub(super) async fn judge(world: &World, decided: &BTreeMap<u64, Vec<Decided>>, raced_s: f64, again: u64) {
     let log = world.log(1).await;
     let mut accepted: BTreeMap<Act, usize> = BTreeMap::new();
     let mut ordered = 0;
@@ -326,7 +358,7 @@ async fn judge(world: &World, decided: &BTreeMap<u64, Vec<Decided>>, raced_s: f6
         );
     }
     println!(
-        "{all} decisions, each to 3 processes at once, {} per second: {accepted:?} accepted, one entry each, {refused} refused, {again} \
+        "{all} decisions, each to all processes at once, {} per second: {accepted:?} accepted, one entry each, {refused} refused, {again} \
          sent again; {ordered} pairs in the order of time; {}",
         (f64::from(u32::try_from(all).unwrap()) / raced_s).round(),
         world.audit().await

@@ -551,7 +551,7 @@ impl Judge {
                     answered.request
                 );
             }
-            Err(HandleError::Broken(error)) => panic!("a click broke: {error:#}"),
+            Err(HandleError::Newer(error) | HandleError::Broken(error)) => panic!("a click broke: {error:#}"),
         }
     }
 

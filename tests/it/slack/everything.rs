@@ -351,6 +351,7 @@ fn every_answer_that_needs_no_release_keeps_the_limits() {
             );
         }
         check_message(&format!("error-{name}"), &replies::internal_error(&text));
+        check_message(&format!("newer-{name}"), &replies::newer(None));
         check_message(&format!("busy-{name}"), &replies::busy(&text));
         check_message(
             &format!("channel-{name}"),
@@ -378,11 +379,11 @@ fn every_answer_that_needs_no_release_keeps_the_limits() {
         let releases: Vec<_> = samples.iter().map(Sample::release).collect();
         check_message(
             &format!("list-{}", services.len()),
-            &lists::list(&releases, services.first(), services, 2),
+            &lists::list(&releases, services.first(), services, 2, 0),
         );
         check_message(
             &format!("list-empty-{}", services.len()),
-            &lists::list(&[], services.first(), services, 0),
+            &lists::list(&[], services.first(), services, 0, 3),
         );
     }
 }

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{Notify, OnceCell};
 
+/// Today's program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_countersign");
 pub const LEDGER: &str = "C0LEDGER";
 pub const UMA: &str = "U0UMA";
 /// Everybody who may have got a message.
@@ -124,7 +126,12 @@ impl World {
 
     /// The program with what it is told by its environment.
     pub fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_countersign").to_owned();
+        self.command_of(PROGRAM)
+    }
+
+    /// The same of another build of it.
+    pub fn command_of(&self, program: &str) -> Command {
+        let program = program.to_owned();
         let mut words = self.launcher.iter().chain([&program]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words);
@@ -153,7 +160,12 @@ impl World {
 
     /// Starts `countersign serve` and waits until it serves.
     pub async fn serve(&self, name: &str, role: &str) -> Replica {
-        let mut command = self.command();
+        self.serve_by(PROGRAM, name, role).await
+    }
+
+    /// The same with another build of the program.
+    pub async fn serve_by(&self, program: &str, name: &str, role: &str) -> Replica {
+        let mut command = self.command_of(program);
         command.args(["serve", "--role", role, "--clock-file"]);
         command.arg(self.folder.path().join("clock"));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const VARIANTS: usize = 32;
+const VARIANTS: usize = 33;
 
 /// Fails to compile when a variant is added: give it a number, a sample and a golden file.
 fn number(event: &Event) -> usize {
@@ -53,6 +53,7 @@ fn number(event: &Event) -> usize {
         Event::RefusalsRepeated { .. } => 29,
         Event::AttemptLostInRestore { .. } => 30,
         Event::RestoreAcknowledged { .. } => 31,
+        Event::PersonErased { .. } => 32,
     }
 }
 
@@ -264,6 +265,11 @@ pub fn samples() -> Vec<Event> {
             }]),
             attempts: 1,
             held: 4,
+        },
+        Event::PersonErased {
+            person: Some(person("quinn")),
+            texts: 4,
+            reason: digest("reason"),
         },
     ]
 }

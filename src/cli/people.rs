@@ -1,0 +1,113 @@
+//! `countersign people erase`: removes people from everything that stands beside the log, after whoever runs it has taken them out
+//! of the configuration. Exit code 0 means that all of them are gone, 2 that some are not.
+
+use crate::app::database_url;
+use crate::config::{StorePlace, words_in_file};
+use crate::control::{self, Done, Request};
+use crate::handle::erase::{Fate, Report, Wish};
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// The exit code when somebody could not be erased.
+const NOT_ALL: u8 = 2;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Erase people: their mapping to the log's random ids, the texts they wrote and every text that names them. The log
+    /// keeps verifying, and shows that and why it was done.
+    Erase(Erase),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Erase {
+    /// Whom: workspace and member by their ids, such as T0ACME/U0123456.
+    #[arg(required = true, value_name = "TEAM/USER")]
+    people: Vec<String>,
+    /// Who decides it: a member's id of the same workspace. Stands in the log as a random id.
+    #[arg(long, value_name = "USER")]
+    by: String,
+    /// Why. Kept beside the log, so don't name them.
+    #[arg(long)]
+    reason: String,
+    /// A name or e-mail address of theirs: texts of others that hold it go too. May be repeated; for one person at a time.
+    #[arg(long, value_name = "NAME")]
+    name: Vec<String>,
+}
+
+pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    let Verb::Erase(asked) = verb;
+    let wish = wish(asked)?;
+    let (file, named) = words_in_file(wish.users.iter().map(String::as_str));
+    anyhow::ensure!(
+        named.is_empty(),
+        "{} still names {}: take them out and restart every process of the bot first, or it writes them down again",
+        file.display(),
+        named.join(", ")
+    );
+    let place = StorePlace::from_process()?;
+    match control::here_or_there(&database_url(&place), &place.data, &Request::Erase(wish)).await? {
+        Done::People(report) => Ok(say(&report)),
+        Done::Refused(why) => anyhow::bail!("{why}"),
+        Done::Job(_) => anyhow::bail!("the running process answered something else"),
+    }
+}
+
+fn wish(asked: Erase) -> anyhow::Result<Wish> {
+    let mut team = None;
+    let mut users = Vec::new();
+    for person in &asked.people {
+        let parts = person.split_once('/');
+        let (its_team, user) =
+            parts.ok_or_else(|| anyhow::anyhow!("`{person}`: write TEAM/USER, such as T0ACME/U0123456"))?;
+        anyhow::ensure!(
+            *team.get_or_insert(its_team) == its_team,
+            "people of one workspace at a time"
+        );
+        users.push(user.to_owned());
+    }
+    Ok(Wish {
+        team: team.unwrap_or_default().to_owned(),
+        users,
+        names: asked.name,
+        by: asked.by,
+        reason: asked.reason,
+    })
+}
+
+fn say(report: &Report) -> ExitCode {
+    let mut all = true;
+    for (user, fate) in &report.fates {
+        super::say(&match fate {
+            Fate::Erased {
+                person: Some(person),
+                texts,
+                releases,
+            } => format!(
+                "{user}: erased; {person} in the log of {releases} releases stands for nobody now, {texts} texts are gone"
+            ),
+            Fate::Erased {
+                person: None, texts, ..
+            } => {
+                format!("{user}: was not on record any more; {texts} texts that named them are gone")
+            }
+            Fate::Nothing => format!("{user}: nothing on record"),
+            Fate::Unfinished { releases } => {
+                all = false;
+                format!(
+                    "{user}: NOT erased; they have a part in releases that are not over: {}. Finish or cancel these first",
+                    releases.join(", ")
+                )
+            }
+        });
+    }
+    super::say(if report.forgotten {
+        "the database has given up the bytes; backups, archived write-ahead logs and what stands in Slack are yours to erase"
+    } else {
+        "erased, but somebody who reads the database kept it from emptying its write-ahead log: run this again"
+    });
+    if all && report.forgotten {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_ALL)
+    }
+}
