@@ -2,25 +2,20 @@
 //! outbox id travels in its metadata; #releases is searched for it before a repeat, elsewhere a second copy is
 //! possible once and retired when somebody touches it.
 
+mod content;
+
 use super::retry::Ran;
 use super::run::{Desk, Trouble};
-use super::view::{Scene, commitments_of};
+use super::view::Scene;
 use crate::failure::Failure;
-use crate::handle::{HandleError, Handled, held};
-use crate::records::mail::Mail;
+use crate::handle::{Handled, held};
 use crate::slack::blocks::Rendered;
 use crate::slack::client::Post;
-use crate::slack::story as stories;
-use crate::slack::view::Names;
-use crate::slack::{cards, mail, question, rejection, releases};
 use crate::store::{MessageRow, MessageState};
-use anyhow::Context as _;
-use domain::command::{Actor, Intent};
+use content::{place, render};
+use domain::command::Intent;
 use domain::digest::Digest;
-use domain::event::{Event, NoticeStep};
-use domain::ids::{PersonId, ReleaseKey};
 use domain::job::MessageId;
-use domain::release::{AttemptNumber, Rejection};
 use domain::restore::Restores;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,12 +29,6 @@ const REFRESH_ROUNDS_MAX: usize = 3;
 /// Slack's history is searched from this long before the attempt whose outcome is unknown.
 const SEARCH_BEFORE_MS: i64 = 120_000;
 const SEARCH_PAGES_MAX: usize = 10;
-
-/// Where a message goes.
-struct Place {
-    channel: String,
-    thread_ts: Option<String>,
-}
 
 /// Makes a message that changes show what is true now; posts it if it doesn't stand anywhere yet.
 pub(super) async fn refresh(desk: &Desk<'_>, id: &MessageId) -> Result<Ran, Trouble> {
@@ -411,258 +400,6 @@ async fn read_back(desk: &Desk<'_>, id: &MessageId, row: &MessageRow) -> Result<
     Ok(noticed(id, row))
 }
 
-/// Where the message goes; nothing while the card whose thread it belongs to isn't there.
-async fn place(desk: &Desk<'_>, id: &MessageId, scene: &Scene) -> Result<Option<Place>, Trouble> {
-    let channel_of = || {
-        scene
-            .release()
-            .and_then(|release| desk.outside.channels.get(&release.service))
-            .cloned()
-    };
-    let place = |channel| {
-        Some(Place {
-            channel,
-            thread_ts: None,
-        })
-    };
-    Ok(match id {
-        MessageId::Card { .. } => channel_of().and_then(place),
-        MessageId::Story { release, .. } => {
-            let card = MessageId::Card {
-                release: release.clone(),
-            }
-            .to_string();
-            let card = desk
-                .handler
-                .store
-                .message(&card)
-                .await?
-                .filter(|card| !card.ts.is_empty());
-            card.map(|card| Place {
-                channel: card.channel,
-                thread_ts: Some(card.ts),
-            })
-        }
-        MessageId::Question { person, .. } | MessageId::Rejection { person, .. } => match scene.mentions.get(person) {
-            Some(user) => place(desk.outside.slack.open_dm(user).await?),
-            None => None,
-        },
-        MessageId::Notice { .. } | MessageId::Outcome { .. } | MessageId::Breach { .. } => {
-            place(desk.outside.releases_channel.clone())
-        }
-    })
-}
-
-async fn render(desk: &Desk<'_>, id: &MessageId, scene: &Scene, channel: &str) -> Result<Option<Rendered>, Trouble> {
-    // A channel that people of other organisations read gets no buttons.
-    let shared = match id {
-        MessageId::Card { .. } => desk.outside.is_shared(channel).await?,
-        _ => false,
-    };
-    let Some(view) = scene.view(desk.handler, !shared) else {
-        return Ok(None);
-    };
-    Ok(match id {
-        MessageId::Card { .. } => Some(cards::card(&view)),
-        MessageId::Question {
-            role, person, revision, ..
-        } => Some(question::question(&view, *role, person, *revision)),
-        MessageId::Story { release, version } => story(desk, scene, release, *version).await?,
-        MessageId::Rejection {
-            release,
-            version,
-            person,
-        } => no(desk, scene, release, *version, person).await?,
-        MessageId::Notice { attempt, .. } => Some(releases::notice(&view, *attempt)),
-        MessageId::Outcome { attempt, .. } => Some(releases::outcome(&view, *attempt)),
-        MessageId::Breach { attempt, .. } => Some(releases::breach(&view, *attempt)),
-    })
-}
-
-/// One event of the log, as it is told.
-struct Told {
-    event: Event,
-    actor: Actor,
-    at_ms: i64,
-    /// Whether it is a sign-off that lifted a rejection.
-    lifts: bool,
-}
-
-/// The event of one entry of the release's stream, and whether it lifted a no that stood before it.
-async fn told(desk: &Desk<'_>, key: &ReleaseKey, version: u64) -> Result<Option<Told>, Trouble> {
-    let entries = desk.handler.store.entries_of(&key.stream()).await?;
-    let mut standing = stories::Standing::default();
-    for sealed in entries.iter().take_while(|entry| entry.version <= version) {
-        let opened = sealed.open().map_err(|kind| Failure::Permanent {
-            message: format!("entry {} is {kind}", sealed.position),
-        })?;
-        let event: Event = serde_json::from_value(opened.event)
-            .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))
-            .map_err(HandleError::of_reading)?;
-        let lifts = standing.lifted_by(&event);
-        if sealed.version == version {
-            let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
-            return Ok(Some(Told {
-                event,
-                actor,
-                at_ms: opened.decided_ms,
-                lifts,
-            }));
-        }
-    }
-    Ok(None)
-}
-
-/// A no, to somebody who asked for the release.
-async fn no(
-    desk: &Desk<'_>,
-    scene: &Scene,
-    key: &ReleaseKey,
-    version: u64,
-    to: &PersonId,
-) -> Result<Option<Rendered>, Trouble> {
-    let Some(told) = told(desk, key, version).await? else {
-        return Ok(None);
-    };
-    let Event::ReleaseRejected { role, person, reason } = &told.event else {
-        return Ok(None);
-    };
-    let mut texts = scene.texts.clone();
-    texts.extend(desk.handler.store.texts(&commitments_of(&told.event)).await?);
-    let mut mentions = scene.mentions.clone();
-    mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
-    let plain = desk.handler.plain(&mentions);
-    let Some(mut view) = scene.view(desk.handler, false) else {
-        return Ok(None);
-    };
-    view.texts = &texts;
-    view.names = Names {
-        mentions: &mentions,
-        plain: &plain,
-    };
-    let no = Rejection {
-        person: person.clone(),
-        reason: reason.clone(),
-        at_ms: told.at_ms,
-    };
-    Ok(Some(rejection::rejection(&view, *role, &no, to)))
-}
-
-/// The thread's entry for one event of the log.
-async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -> Result<Option<Rendered>, Trouble> {
-    let Some(Told {
-        event,
-        actor,
-        at_ms,
-        lifts,
-    }) = told(desk, key, version).await?
-    else {
-        return Ok(None);
-    };
-    let mut texts = scene.texts.clone();
-    texts.extend(desk.handler.store.texts(&commitments_of(&event)).await?);
-    let mut mentions = scene.mentions.clone();
-    if let Actor::Person(person) = &actor {
-        mentions.extend(desk.handler.mentions(&BTreeSet::from([person.clone()])).await?);
-    }
-    let plain = desk.handler.plain(&mentions);
-    let Some(mut view) = scene.view(desk.handler, false) else {
-        return Ok(None);
-    };
-    view.texts = &texts;
-    view.names = Names {
-        mentions: &mentions,
-        plain: &plain,
-    };
-    Ok(Some(stories::story(&view, &event, &actor, at_ms, lifts)))
-}
-
 fn digest(rendered: &Rendered) -> Digest {
     Digest::of(format!("{}\n{}", rendered.text, rendered.blocks).as_bytes())
-}
-
-/// The scene while the notice is not in #releases: a mail or page that was held up until it stood there must not say otherwise.
-async fn scene_without_notice(
-    desk: &Desk<'_>,
-    key: &ReleaseKey,
-    attempt: AttemptNumber,
-) -> Result<Option<Scene>, Trouble> {
-    let is_posted = |scene: &Scene| {
-        let attempt = scene.release().and_then(|release| release.attempt(attempt));
-        let notice = attempt.and_then(|attempt| attempt.notice.as_ref());
-        notice.is_some_and(|notice| notice.posted_ms.is_some())
-    };
-    Ok(desk.handler.scene(key).await?.filter(|scene| !is_posted(scene)))
-}
-
-/// Nobody can be told by a way that is not configured, and no repetition changes that: said once, and nothing is left over.
-fn without_a_way(desk: &Desk<'_>, key: &ReleaseKey, step: NoticeStep) -> Ran {
-    let missing = desk.handler.ways.missing(step).unwrap_or_default();
-    tracing::warn!(release = %key, "{missing}, though the emergency notice of {key} is not confirmed in #releases");
-    Ran::Done
-}
-
-/// Mails all teams what #releases could not say, each address by itself. At least once, with a fixed Message-ID.
-pub(super) async fn mail_notice(desk: &Desk<'_>, key: &ReleaseKey, attempt: AttemptNumber) -> Result<Ran, Trouble> {
-    let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
-        return Ok(Ran::Done);
-    };
-    let Some(mailer) = desk.outside.mailer.as_ref().filter(|_| desk.handler.ways.mail) else {
-        return Ok(without_a_way(desk, key, NoticeStep::Mail));
-    };
-    let Some(view) = scene.view(desk.handler, false) else {
-        return Ok(Ran::Done);
-    };
-    let (subject, body) = mail::mail_notice(&view, attempt);
-    let message_id = format!("<notice.{key}.{attempt}@{}>", desk.outside.mail_domain);
-    let mut failure: Option<Failure> = None;
-    for to in desk.teams() {
-        if desk.outside.is_mailed(&message_id, &to) {
-            continue;
-        }
-        let message = Mail {
-            to: to.clone(),
-            subject: subject.clone(),
-            body: body.clone(),
-            message_id: message_id.clone(),
-        };
-        match desk.outside.machine.send_mail(mailer, &message).await {
-            Ok(()) => desk.outside.remember_mailed(&message_id, to),
-            // The others get theirs all the same; what may still pass has the last word.
-            Err(error) if failure.as_ref().is_none_or(|failure| !failure.is_transient()) => failure = Some(error),
-            Err(_) => {}
-        }
-    }
-    if let Some(failure) = failure {
-        return Err(failure.into());
-    }
-    desk.outside.forget_mailed(&message_id);
-    Ok(Ran::Done)
-}
-
-/// Rings outside Slack and mail. At least once.
-pub(super) async fn page(
-    desk: &Desk<'_>,
-    key: &ReleaseKey,
-    attempt: AttemptNumber,
-    step: NoticeStep,
-) -> Result<Ran, Trouble> {
-    let Some(scene) = scene_without_notice(desk, key, attempt).await? else {
-        return Ok(Ran::Done);
-    };
-    if !desk.outside.escalation.is_configured() {
-        return Ok(without_a_way(desk, key, step));
-    }
-    let Some(view) = scene.view(desk.handler, false) else {
-        return Ok(Ran::Done);
-    };
-    let page = crate::escalation::Page {
-        summary: mail::page_summary(&view, attempt, step),
-        release: key.to_string(),
-        step: format!("{step:?}").to_lowercase(),
-        at_ms: scene.now_ms,
-        id: format!("page/{key}/{attempt}/{step:?}"),
-    };
-    desk.outside.machine.ring(&desk.outside.escalation, &page).await?;
-    Ok(Ran::Done)
 }

@@ -2,6 +2,7 @@
 //! through [`crate::handle`] and settles the job in the same transaction.
 
 mod attempt;
+mod beyond_slack;
 mod checkpoint;
 mod lost;
 mod machine;

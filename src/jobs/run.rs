@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::retry::{Ran, all_teams_wait_for};
-use super::{attempt, checkpoint, message, settlement};
+use super::{attempt, beyond_slack, checkpoint, message, settlement};
 use crate::deploy::launch::OutputLimits;
 use crate::deploy::redact::Redactor;
 use crate::escalation::Escalation;
@@ -222,8 +222,8 @@ pub(super) async fn run(handler: &Handler, outside: &Outside, job: &Job, claimed
         Job::BreachNotice { release, attempt } => {
             desk.record(release, Intent::BreachNotice { attempt: *attempt }).await
         }
-        Job::MailNotice { release, attempt } => message::mail_notice(&desk, release, *attempt).await,
-        Job::Page { release, attempt, step } => message::page(&desk, release, *attempt, *step).await,
+        Job::MailNotice { release, attempt } => beyond_slack::mail_notice(&desk, release, *attempt).await,
+        Job::Page { release, attempt, step } => beyond_slack::page(&desk, release, *attempt, *step).await,
         Job::LookAgain { release } => desk.look_again(release).await,
         Job::Checkpoint { place, position } => checkpoint::carry(&desk, *place, *position).await,
         Job::CloseRefusals { release, key } => desk.close_refusals(release, key).await,

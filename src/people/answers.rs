@@ -6,12 +6,14 @@ use domain::ids::Millis;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// An answer, and when it was asked for (the answer can't be older than that).
 #[derive(Debug, Clone)]
 pub(super) struct Seen<V> {
     pub(super) value: V,
     pub(super) observed_ms: Millis,
+    asked: Instant,
 }
 
 /// An asking under way. Those who wait for it are woken in their order, so that a run can be repeated.
@@ -125,10 +127,14 @@ impl<V: Clone + Send + Sync + 'static> Answers<V> {
             flight: None,
         });
         entry.flight = Some(Arc::clone(&flight));
-        let observed_ms = (self.clock)();
+        let (observed_ms, asked) = ((self.clock)(), Instant::now());
         let (answers, key, asking) = (Arc::clone(self), key.to_owned(), ask());
         tokio::spawn(async move {
-            let seen = asking.await.map(|value| Seen { value, observed_ms });
+            let seen = asking.await.map(|value| Seen {
+                value,
+                observed_ms,
+                asked,
+            });
             answers.land(&key, seen.clone());
             let _ = landing.0.answer.set(seen);
         });
@@ -147,9 +153,10 @@ impl<V: Clone + Send + Sync + 'static> Answers<V> {
     }
 
     fn is_fresh(&self, seen: &Seen<V>, max_age_ms: Millis) -> bool {
-        // An answer from the future means that the clock was set back: its age is not known.
+        // The clock may be set back, and an answer of long ago look fresh; and time that a machine sleeps through is counted by the
+        // clock alone. So both must say that it is.
         let age_ms = (self.clock)().saturating_sub(seen.observed_ms);
-        (0..=max_age_ms).contains(&age_ms)
+        (0..=max_age_ms).contains(&age_ms) && seen.asked.elapsed().as_millis() <= max_age_ms.unsigned_abs().into()
     }
 
     /// Forgets the oldest answer if it must; false if everything is being asked just now.

@@ -1,6 +1,7 @@
 //! Where the bot's secrets must not be: answers, messages, the database, the logs, the environment of what it starts.
 
 use super::door::{COMMANDS, Door, INTERACTIONS, KEY, Knock, form};
+use crate::audit::SECRET;
 use crate::support::bot::{DEV, PAYMENTS, PRIYA, QUINN, TestBot};
 use crate::support::database::{Engine, Raw};
 use playground::Workspace;
@@ -19,6 +20,8 @@ struct Program {
     child: Child,
     address: String,
     log: PathBuf,
+    /// What it signs goes there.
+    checkpoints: PathBuf,
 }
 
 impl Program {
@@ -27,10 +30,15 @@ impl Program {
         let address = format!("127.0.0.1:{port}");
         let log = bot.folder.path().join("program.log");
         let file = fs::File::create(&log).unwrap();
+        let [config, checkpoints] = ["witnessed.toml", "checkpoints"].map(|name| bot.folder.path().join(name));
+        let text = fs::read_to_string(bot.folder.path().join("countersign.toml")).unwrap();
+        let audit = format!("{text}\n[audit]\nfile = \"{}\"\n", checkpoints.display());
+        fs::write(&config, audit).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .arg("serve")
             .envs(bot.variables())
-            .env("COUNTERSIGN_CONFIG", bot.folder.path().join("countersign.toml"))
+            .env("COUNTERSIGN_CONFIG", &config)
+            .env("COUNTERSIGN_CHECKPOINT_KEY", SECRET)
             .env("COUNTERSIGN_LISTEN", &address)
             .env("RUST_LOG", "debug")
             .stdin(Stdio::null())
@@ -38,7 +46,12 @@ impl Program {
             .stderr(file)
             .spawn()
             .unwrap();
-        let program = Self { child, address, log };
+        let program = Self {
+            child,
+            address,
+            log,
+            checkpoints,
+        };
         bot.slack.set_bot_urls(&[format!("http://{}", program.address)]);
         let ready = format!("http://{}/readyz", program.address);
         bot.wait("the program to be ready", async || {
@@ -111,7 +124,7 @@ async fn stored(bot: &TestBot) -> Vec<(String, Vec<u8>)> {
 pub async fn no_secret_is_in_anything_that_leaves_or_stays(engine: Engine) {
     let mut door = Door::open_with(engine, SCRIPT).await;
     let workspace = Workspace::demo();
-    let mut canaries = vec![workspace.bot_token, workspace.signing_secret];
+    let mut canaries = vec![workspace.bot_token, workspace.signing_secret, SECRET.to_owned()];
     if let Some((_, rest)) = door.bot.database.url.split_once("://")
         && let Some((login, _)) = rest.split_once('@')
         && let Some((_, password)) = login.split_once(':')
@@ -151,6 +164,12 @@ pub async fn no_secret_is_in_anything_that_leaves_or_stays(engine: Engine) {
             fs::read(line).ok().filter(|text| !text.is_empty())
         })
         .await;
+    let signed = door
+        .bot
+        .wait("a signed checkpoint", async || {
+            fs::read(&program.checkpoints).ok().filter(|text| !text.is_empty())
+        })
+        .await;
     program.stop();
     door.bot.boot().await;
     door.bot.becomes(KEY, "released").await;
@@ -163,7 +182,10 @@ pub async fn no_secret_is_in_anything_that_leaves_or_stays(engine: Engine) {
         })
         .await;
 
-    let mut everything: Vec<(String, Vec<u8>)> = vec![("the log".into(), fs::read(&program.log).unwrap())];
+    let mut everything: Vec<(String, Vec<u8>)> = vec![
+        ("the log".into(), fs::read(&program.log).unwrap()),
+        ("the file of checkpoints".into(), signed),
+    ];
     everything.extend(
         replies
             .into_iter()
@@ -198,6 +220,7 @@ pub async fn no_secret_is_in_anything_that_leaves_or_stays(engine: Engine) {
         "SMTP",
         "COUNTERSIGN_DATA",
         "COUNTERSIGN_CONFIG",
+        "COUNTERSIGN_CHECKPOINT_KEY",
     ] {
         assert!(!environment.contains(name), "{environment}");
     }

@@ -1,6 +1,6 @@
 //! Signed checkpoints of the log in a file, in a Slack channel and in a witness's mailbox, and what they prove later.
 
-use super::{plans, signs_by_typing};
+use super::{planned_release, plans, signs_by_typing};
 use crate::support::bot::{PRIYA, RELEASES, run};
 use crate::support::database::Engine;
 use crate::support::process::World;
@@ -19,6 +19,11 @@ fn checkpoints_go_where_the_database_owner_cannot_rewrite_them_on_sqlite() {
 #[test]
 fn checkpoints_go_where_the_database_owner_cannot_rewrite_them_on_postgres() {
     run(Engine::Postgres, checkpoints_go_out);
+}
+
+#[test]
+fn an_ended_deployment_is_in_a_checkpoint_at_once_and_once_for_three_replicas() {
+    run(Engine::Postgres, an_ended_deployment_is_in_a_checkpoint);
 }
 
 async fn with_checkpoints(engine: Engine, mail: &Server) -> World {
@@ -142,6 +147,48 @@ async fn checkpoints_go_out(engine: Engine) {
     assert!(said.contains("entry 3 is truncated"), "{said}");
     println!(
         "{engine:?}: 2 checkpoints in file and channel, 2 mails; {}",
+        world.audit().await
+    );
+}
+
+async fn an_ended_deployment_is_in_a_checkpoint(engine: Engine) {
+    let mail = Server::start(Mood::Friendly).await;
+    let world = with_checkpoints(engine, &mail).await;
+    // No hour passes.
+    world.nudges.store(false, std::sync::atomic::Ordering::Relaxed);
+    let bots = tokio::join!(
+        world.serve("replica-1", "all"),
+        world.serve("replica-2", "all"),
+        world.serve("replica-3", "all")
+    );
+    let bots = [bots.0, bots.1, bots.2];
+    world.slack.set_bot_urls(&bots.each_ref().map(|bot| bot.url.clone()));
+    planned_release(&world, "REL-789").await;
+    let told = world.log(1).await;
+    let ended = told.iter().position(|told| told.name == "AttemptEnded.v1").unwrap() as u64 + 1;
+    let in_file = async || {
+        let text = fs::read_to_string(file(&world)).unwrap_or_default();
+        let notes = domain::checkpoint::notes(&text).unwrap();
+        notes.iter().map(|note| note.checkpoint.position).collect::<Vec<_>>()
+    };
+    world
+        .wait("the checkpoint of the end", async || {
+            in_file().await.last().is_some_and(|last| *last >= ended).then_some(())
+        })
+        .await;
+    world.settles().await;
+    let positions = in_file().await;
+    // The first entry, and the end.
+    assert_eq!(positions.len(), 2, "{positions:?}, ended at {ended}");
+    let posted = world.posted();
+    let mut ids: Vec<&str> = posted.iter().map(|(id, _)| id.as_str()).collect();
+    ids.retain(|id| id.starts_with("checkpoint/"));
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    for bot in bots {
+        bot.terminate().await;
+    }
+    println!(
+        "{engine:?}: ended at {ended}, checkpoints at {positions:?}; {}",
         world.audit().await
     );
 }
