@@ -63,6 +63,12 @@ impl Watch {
             self.begun = true;
         }
         let head = handler.store.head().await?;
+        if head.position < self.looked {
+            // The database went back under this process: what it knows is of another history.
+            *self = Self::new(std::mem::take(&mut self.places));
+            self.read_made(handler).await?;
+            self.begun = true;
+        }
         self.look_for_ends(handler, &head).await?;
         let now_ms = handler.clock.now_ms();
         if self.due(&head, now_ms).is_empty() {

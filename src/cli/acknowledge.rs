@@ -128,15 +128,17 @@ async fn nothing_to_do(
         Some(entry) => store.head().await?.position == entry.position,
         None => false,
     };
-    if let (Some(restore), true) = (restores.0.last(), is_last || !without_checkpoint) {
-        let at = jiff::Timestamp::from_millisecond(restore.at_ms).unwrap_or_default();
-        super::say(&format!(
-            "nothing to acknowledge: that was done at {at:.0}, and the log goes through every checkpoint since; start the bot"
-        ));
-        return Ok(Some(ExitCode::SUCCESS));
-    }
+    // Also right after another one: a backup may hold it as its last entry, and may have been restored since.
     if without_checkpoint {
         return Ok(None);
+    }
+    if let (Some(restore), true) = (restores.0.last(), is_last) {
+        let at = jiff::Timestamp::from_millisecond(restore.at_ms).unwrap_or_default();
+        super::say(&format!(
+            "nothing to acknowledge: that was done at {at:.0}, and nothing was logged since; start the bot. \
+             If the database was restored once more after that, say so with --without-checkpoint."
+        ));
+        return Ok(Some(ExitCode::SUCCESS));
     }
     super::say(
         "nothing to acknowledge: the log goes through every checkpoint in audit.file, or there is none to compare it with. \

@@ -6,12 +6,12 @@ use crate::fresh;
 use crate::store::{Commit, Fate, HeldJob, JobFilter, NewJob, Outcome, StateRow, Store, StoredText, StreamVersion};
 use anyhow::Context as _;
 use domain::command::Actor;
-use domain::effects::effects;
+use domain::effects::{Due, effects};
 use domain::event::Event;
 use domain::job::{Job, MessageId};
 use domain::log_entry::Draft;
 use domain::policy::Policy;
-use domain::release::{AttemptState, Release, Status};
+use domain::release::{Release, Status};
 use domain::restore::{self, LostCheckpoint, Restores};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,6 +69,7 @@ pub async fn acknowledge(
     };
     let attempts = interrupt(store, policy, &mut commit, at_ms).await?;
     let kept_back = hold(store, releases_channel, &attempts, &mut commit, at_ms).await?;
+    show_anew(store, &mut commit, at_ms).await?;
     let entries = attempts.len() as u64 + 1;
     acknowledgement(store, &said, (attempts.len() as u64, kept_back), &mut commit).await?;
     let outcome = store.commit(commit, Instant::now() + COMMIT_WITHIN).await?;
@@ -126,6 +127,37 @@ async fn hold(
     Ok(held)
 }
 
+/// Has every standing card and question of a release that is not over rendered anew: the lost history may have changed it in
+/// Slack.
+async fn show_anew(store: &Store, commit: &mut Commit, now_ms: i64) -> anyhow::Result<()> {
+    let over = [Status::Released.key(), Status::Cancelled.key()];
+    for release in store.list("release/", None, &[], u32::MAX).await? {
+        let Some(key) = release.stream.strip_prefix("release/") else {
+            continue;
+        };
+        if over.contains(&release.status.as_str()) {
+            continue;
+        }
+        for row in store.messages_of(key).await? {
+            let Ok(message) = MessageId::try_from(row.id.clone()) else {
+                continue;
+            };
+            if row.ts.is_empty() || !message.is_live() {
+                continue;
+            }
+            store.forget_rendered(&row.id).await?;
+            let due = Due {
+                job: Job::RefreshMessage { message },
+                at_ms: now_ms,
+            };
+            let job = build::new_job(&due, 0, 0, now_ms)?;
+            let id = format!("restore/{}", fresh::random_hex(16));
+            commit.jobs.push(NewJob { id, ..job });
+        }
+    }
+    Ok(())
+}
+
 async fn stands(store: &Store, message: &MessageId) -> anyhow::Result<bool> {
     let row = store.message(&message.to_string()).await?;
     Ok(row.is_some_and(|row| !row.ts.is_empty()))
@@ -148,12 +180,12 @@ async fn may_be_posted(store: &Store, message: &MessageId, channel: &str, queued
 /// Gives every attempt that is not over to two people; the releases.
 async fn interrupt(store: &Store, policy: &Policy, commit: &mut Commit, now_ms: i64) -> anyhow::Result<Vec<String>> {
     let mut keys = Vec::new();
-    let with_attempts = [Status::Queued.key(), Status::Deploying.key()];
+    // Also what two people were about to settle: the lost history may have gone on from there.
+    let with_attempts = [Status::Queued.key(), Status::Deploying.key(), Status::Interrupted.key()];
     for row in store.list("release/", None, &with_attempts, u32::MAX).await? {
         let release = replay(&store.entries_of(&row.stream).await?).with_context(|| row.stream.clone())?;
         let Some(mut release) = release else { continue };
-        let live = release.live_attempt().map(|attempt| (attempt.number, attempt.state));
-        let Some((attempt, AttemptState::Queued | AttemptState::Starting | AttemptState::Running)) = live else {
+        let Some(attempt) = release.live_attempt().map(|attempt| attempt.number) else {
             continue;
         };
         let event = Event::AttemptLostInRestore { attempt };

@@ -50,6 +50,10 @@ impl Inbound {
             view,
             attempt,
         } = value.clone();
+        if id != ActionId::Why && self.is_of_lost_history(click).await? {
+            self.retire_stray_copy(click);
+            return Ok(Some(private_message(&replies::of_lost_history(&key))));
+        }
         let intent = match id {
             ActionId::Approve => Intent::SignOff {
                 role,
@@ -85,6 +89,23 @@ impl Inbound {
             Handled::Duplicate { .. } => None,
             handled => serde_json::from_str(handled.reply()).ok(),
         })
+    }
+
+    /// Whether what was clicked is of a history that a restore of the database has lost: a release of today may have the same
+    /// key and revision, and another content.
+    async fn is_of_lost_history(&self, click: &Click) -> Result<bool, HandleError> {
+        let restores = self.handler.restores().await?;
+        let Some(last) = restores.0.last() else {
+            return Ok(false);
+        };
+        let (Some(channel), Some(ts)) = (&click.channel_id, &click.message_ts) else {
+            return Ok(true);
+        };
+        if click.is_ephemeral {
+            // On record nowhere, and gone with the next look at the channel.
+            return Ok(posted_ms(ts).is_none_or(|posted_ms| posted_ms < last.at_ms));
+        }
+        Ok(self.handler.store.find_message(channel, ts).await?.is_none())
     }
 
     /// A click on a message that we don't know as the one we keep: an older copy, left by an unknown outcome. It loses
@@ -123,4 +144,9 @@ fn body(reply: Reply) -> Option<Value> {
         Reply::Body(body) => Some(body),
         Reply::Empty => None,
     }
+}
+
+/// When Slack took a message, by its time stamp: seconds, a point, and a counter.
+fn posted_ms(ts: &str) -> Option<i64> {
+    ts.split_once('.')?.0.parse::<i64>().ok()?.checked_mul(1_000)
 }

@@ -88,15 +88,16 @@ async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
         let mut words = id.splitn(3, '.');
         let key = words.next().and_then(|key| ReleaseKey::new(key).ok());
         let number: Option<AttemptNumber> = words.next().and_then(|number| number.parse().ok());
-        let known = match &key {
-            Some(key) => match desk.handler.release(key).await {
-                Ok((release, _)) => release,
+        let row = match &key {
+            Some(key) => match desk.handler.store.stream(&key.stream()).await {
+                Ok(row) => row,
                 Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
             },
             None => None,
         };
+        let known: Option<Past> = row.and_then(|row| serde_json::from_str(&row.state).ok());
         let attempt = known.as_ref().zip(number).and_then(|(release, number)| {
-            let attempt = release.attempt(number)?;
+            let attempt = release.attempts.iter().find(|attempt| attempt.number == number)?;
             Some(attempt_id(desk, &release.key, number, attempt.fence))
         });
         if attempt.as_ref() == Some(&id) {

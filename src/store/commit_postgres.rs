@@ -14,13 +14,13 @@ use domain::sabotage::Guard;
 use sqlx::{Executor as _, PgConnection, Row as _};
 use std::collections::HashSet;
 
-/// Writes the group. `progress` tells how far it came if it fails.
+/// Writes the group. `progress` tells how far it came if it fails; `last` is the head that this process committed last.
 pub(super) async fn write(
     connection: &mut PgConnection,
     log: &str,
     commits: &[&Commit],
     now_ms: i64,
-    progress: &mut Progress,
+    (progress, last): (&mut Progress, &mut Option<Head>),
 ) -> Result<Written, Failure> {
     connection.execute("BEGIN").await?;
     *progress = Progress::Begun;
@@ -42,12 +42,15 @@ pub(super) async fn write(
         }
     }
     let mut position = 0;
+    let mut new = None;
     if !plan.drafts.is_empty() {
         let head = lock_head(connection, log).await?;
+        went_on(&head, last.as_ref())?;
         position = head.position;
         let (sealed, head) =
             log_entry::seal(&head, &plan.drafts, now_ms).map_err(|why| Failure::broken(why.to_string()))?;
         append(connection, &sealed, &head).await?;
+        new = Some(head);
     }
     *progress = Progress::Committing;
     if let Err(error) = connection.execute("COMMIT").await {
@@ -55,6 +58,9 @@ pub(super) async fn write(
             *progress = Progress::Begun;
         }
         return Err(error.into());
+    }
+    if new.is_some() {
+        *last = new;
     }
     Ok(Written {
         outcomes: plan::outcomes(verdicts, position),
@@ -428,6 +434,21 @@ async fn lock_head(connection: &mut PgConnection, log: &str) -> Result<Head, Fai
         hash: hash.try_into().map_err(Failure::broken)?,
         logged_ms,
     })
+}
+
+/// A log that ends before what was committed is another history: a restore, or a standby that had not everything. Nothing is
+/// decided on it by a process that knows better.
+fn went_on(head: &Head, last: Option<&Head>) -> Result<(), Failure> {
+    match last {
+        Some(last) if head.position < last.position || (head.position == last.position && head.hash != last.hash) => {
+            Err(Failure::unavailable(format!(
+                "the database went back: its log ends at entry {}, and this process has committed entry {}. It was restored, or a \
+                 standby took over that had not everything. Stop every process of the bot; the operations page says what then",
+                head.position, last.position
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn append(connection: &mut PgConnection, sealed: &[Sealed], head: &Head) -> Result<(), Failure> {

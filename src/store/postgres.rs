@@ -4,6 +4,7 @@ use super::error::{Failure, Kind, OpenError};
 use super::group::Written;
 use super::wakes::Wakes;
 use super::{Clock, Commit, commit_postgres, migrate};
+use domain::log_entry::Head;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use std::str::FromStr as _;
@@ -82,6 +83,7 @@ pub(super) async fn open(url: &str, clock: Clock) -> Result<(PgPool, Writer), Op
         log,
         clock,
         skew: None,
+        last: None,
     };
     Ok((pool, writer))
 }
@@ -142,6 +144,8 @@ pub(super) struct Writer {
     clock: Clock,
     /// When our clock was last compared, and the difference.
     skew: Option<(Instant, i64)>,
+    /// The head that was committed last.
+    last: Option<Head>,
 }
 
 impl Writer {
@@ -154,7 +158,13 @@ impl Writer {
         let mut progress = Progress::Nothing;
         let result = match self.check_clock(&mut connection).await {
             Ok(()) => {
-                let writing = commit_postgres::write(&mut connection, &self.log, commits, now_ms, &mut progress);
+                let writing = commit_postgres::write(
+                    &mut connection,
+                    &self.log,
+                    commits,
+                    now_ms,
+                    (&mut progress, &mut self.last),
+                );
                 timeout(GROUP_WITHIN, writing)
                     .await
                     .unwrap_or_else(|_| Err(Failure::unavailable("PostgreSQL did not answer in time")))

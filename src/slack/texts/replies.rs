@@ -213,6 +213,15 @@ pub fn retired_copy() -> Rendered {
     message(text, 0, |_| vec![section(text)])
 }
 
+/// What whoever clicks a message of a lost history is told.
+pub fn of_lost_history(key: &ReleaseKey) -> Rendered {
+    let text = format!(
+        "This message is from before the database was restored, and the decision that it asked for is not on record. Nothing was \
+         decided. `/release status {key}` shows what is true, if the release is known."
+    );
+    message(&text, 0, |_| vec![section(&text)])
+}
+
 /// Why the notice may not get into #releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelProblem {

@@ -163,6 +163,8 @@ async fn an_ended_deployment_is_in_a_checkpoint(engine: Engine) {
     );
     let bots = [bots.0, bots.1, bots.2];
     world.slack.set_bot_urls(&bots.each_ref().map(|bot| bot.url.clone()));
+    plans(&world, "REL-788").await;
+    until(&world, &mail, [1, 1, 1]).await;
     planned_release(&world, "REL-789").await;
     let told = world.log(1).await;
     let ended = told.iter().position(|told| told.name == "AttemptEnded.v1").unwrap() as u64 + 1;

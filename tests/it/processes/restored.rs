@@ -9,7 +9,7 @@ use crate::support::process::{Replica, World, has_action};
 use countersign::deploy::tree::living_of;
 use countersign::store::JobFilter;
 use domain::checkpoint::Note;
-use playground::Fault;
+use playground::{Fault, Message};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -163,9 +163,59 @@ async fn history_that_is_lost(world: &World, entries: u64) -> u64 {
         )
         .await;
     deploys_until_released(world, "REL-789").await;
+    plans(world, "REL-796").await;
+    world.becomes("REL-796", "asking").await;
+    question(world, true).await;
     approved(world, "REL-793").await;
     deploys_for_long(world, "REL-793").await;
     checkpoint_beyond(world, entries).await
+}
+
+/// What asks the product owner about REL-796, in the lost history or in today's.
+async fn question(world: &World, is_lost: bool) -> Message {
+    let channel = world.slack.dm(PRIYA);
+    world
+        .wait("the question about REL-796", async || {
+            let mut posted = world.posted().into_iter();
+            let asks = |id: &str| id.starts_with("question/REL-796/") && id.contains('@') != is_lost;
+            let found = posted.find(|(id, message)| asks(id) && message.channel == channel);
+            found.map(|(_, message)| message)
+        })
+        .await
+}
+
+/// A release of today has the key and the revision of a lost one, whose question still stands in Slack.
+async fn a_click_of_the_lost_history_decides_nothing(world: &World) {
+    plans(world, "REL-796").await;
+    world.becomes("REL-796", "asking").await;
+    let (lost, today) = (question(world, true).await, question(world, false).await);
+    assert!(has_action(&lost, "approve") && has_action(&today, "approve"));
+    assert!(world.slack.click(PRIYA, &lost.channel, &lost.ts, "approve").await.ok());
+    world
+        .wait("the answer to the lost question", async || {
+            let told = world.slack.ephemerals(PRIYA);
+            let is_it = |text: String| text.contains("before the database was restored");
+            told.iter().any(|said| is_it(said.visible_text())).then_some(())
+        })
+        .await;
+    world
+        .wait("the lost question to lose its buttons", async || {
+            (!has_action(&question(world, true).await, "approve")).then_some(())
+        })
+        .await;
+    assert_eq!(world.count("REL-796", "SignedOff.v1").await, 0);
+    assert!(
+        world
+            .slack
+            .click(PRIYA, &today.channel, &today.ts, "approve")
+            .await
+            .ok()
+    );
+    world
+        .wait("today's word", async || {
+            (world.count("REL-796", "SignedOff.v1").await == 1).then_some(())
+        })
+        .await;
 }
 
 async fn is_refused(world: &World, entries: u64, lost: u64) {
@@ -227,6 +277,7 @@ async fn a_lost_database_is_put_back(engine: Engine) {
     what_was_held_waits_for_a_person(&world).await;
     two_people_settle(&world, "settle_failed").await;
     world.becomes("REL-789", "approved").await;
+    a_click_of_the_lost_history_decides_nothing(&world).await;
     nothing_starts_beside_the_lost_script(&world).await;
     a_new_attempt_has_its_own_spool(&world).await;
     let next = world

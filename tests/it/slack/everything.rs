@@ -373,6 +373,7 @@ fn every_answer_that_needs_no_release_keeps_the_limits() {
     }
     check_message("unreadable", &replies::unreadable());
     check_message("retired", &replies::retired_copy());
+    check_message("lost", &replies::of_lost_history(&key("REL-789")));
     check_message("outsider", &refusal::outsider());
     for services in [&[][..], &services[..]] {
         let samples = every_state("listed", 1, 1);

@@ -344,6 +344,38 @@ fn a_server_that_became_read_only_is_unavailable_until_it_is_not() {
     });
 }
 
+/// A backup that is put back under a running bot, or a standby that takes over without the last commits.
+#[test]
+fn nothing_is_committed_to_a_log_that_went_back_behind_this_process() {
+    run(Engine::Postgres, async |db| {
+        let store = db.open().await;
+        for key in ["release/REL-1", "release/REL-2"] {
+            assert!(is_committed(&commit(&store, change(key, 0)).await.unwrap()));
+        }
+        let mut raw = db.connect().await;
+        for statement in [
+            "ALTER TABLE log DISABLE TRIGGER USER",
+            "DELETE FROM stream WHERE stream = 'release/REL-2'",
+            "DELETE FROM log WHERE position = 2",
+            "UPDATE head SET (position, hash, logged_ms) = (SELECT position, hash, logged_ms FROM log WHERE position = 1)",
+        ] {
+            raw.execute(statement).await.unwrap();
+        }
+        // Another replica has gone on as far as we were.
+        for entries in [1, 2] {
+            let refused = commit(&store, change("release/REL-4", 0)).await;
+            assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("the database went back"), "{said}");
+            assert_eq!(verified(&store).await.len(), entries);
+            if entries == 1 {
+                let other = db.open().await;
+                assert!(is_committed(&commit(&other, change("release/REL-3", 0)).await.unwrap()));
+            }
+        }
+    });
+}
+
 /// A card is refreshed by one waiting job. A worker that took it while a commit is under way that counts on it would render
 /// the state from before.
 #[test]

@@ -216,6 +216,8 @@ impl Release {
             }
             Event::AttemptInterrupted { .. } | Event::AttemptLostInRestore { .. } => {
                 attempt.lost_in_restore = matches!(event, Event::AttemptLostInRestore { .. });
+                // What one of them has said was said of another history.
+                attempt.settlements.clear();
                 attempt.state = AttemptState::Interrupted;
                 attempt.interrupted_ms = Some(at_ms);
                 self.status = Status::Interrupted;
