@@ -1,5 +1,5 @@
 //! `countersign people erase`: removes people from everything that stands beside the log, after whoever runs it has taken them out
-//! of the configuration. Exit code 0 means that all of them are gone, 2 that some are not.
+//! of the configuration. Exit code 0 means that all of them are gone, 2 that something is left to do.
 
 use crate::app::database_url;
 use crate::config::{StorePlace, words_in_file};
@@ -8,13 +8,13 @@ use crate::handle::erase::{Fate, Report, Wish};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
-/// The exit code when somebody could not be erased.
+/// The exit code when something is left to do.
 const NOT_ALL: u8 = 2;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Erase people: their mapping to the log's random ids, the texts they wrote and every text that names them. The log
-    /// keeps verifying, and shows that and why it was done.
+    /// keeps verifying, and shows that and why it was done. Without --yes, only says what would go.
     Erase(Erase),
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Erase {
     /// Whom: workspace and member by their ids, such as T0ACME/U0123456.
     #[arg(required = true, value_name = "TEAM/USER")]
     people: Vec<String>,
-    /// Who decides it: a member's id of the same workspace. Stands in the log as a random id.
+    /// Who decides it: a member's id of the same workspace, who has used Countersign. Stands in the log as a random id.
     #[arg(long, value_name = "USER")]
     by: String,
     /// Why. Kept beside the log, so don't name them.
@@ -32,10 +32,14 @@ pub(super) struct Erase {
     /// A name or e-mail address of theirs: texts of others that hold it go too. May be repeated; for one person at a time.
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
+    /// Do it. There is no way back.
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     let Verb::Erase(asked) = verb;
+    let confirmed = asked.yes;
     let wish = wish(asked)?;
     let (file, named) = words_in_file(wish.users.iter().map(String::as_str));
     anyhow::ensure!(
@@ -46,7 +50,7 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     );
     let place = StorePlace::from_process()?;
     match control::here_or_there(&database_url(&place), &place.data, &Request::Erase(wish)).await? {
-        Done::People(report) => Ok(say(&report)),
+        Done::People(report) => Ok(say(&report, confirmed)),
         Done::Refused(why) => anyhow::bail!("{why}"),
         Done::Job(_) => anyhow::bail!("the running process answered something else"),
     }
@@ -71,43 +75,84 @@ fn wish(asked: Erase) -> anyhow::Result<Wish> {
         names: asked.name,
         by: asked.by,
         reason: asked.reason,
+        confirmed: asked.yes,
     })
 }
 
-fn say(report: &Report) -> ExitCode {
-    let mut all = true;
+fn say(report: &Report, confirmed: bool) -> ExitCode {
+    let mut is_left = false;
     for (user, fate) in &report.fates {
-        super::say(&match fate {
-            Fate::Erased {
-                person: Some(person),
-                texts,
-                releases,
-            } => format!(
-                "{user}: erased; {person} in the log of {releases} releases stands for nobody now, {texts} texts are gone"
-            ),
-            Fate::Erased {
-                person: None, texts, ..
-            } => {
-                format!("{user}: was not on record any more; {texts} texts that named them are gone")
-            }
-            Fate::Nothing => format!("{user}: nothing on record"),
-            Fate::Unfinished { releases } => {
-                all = false;
-                format!(
-                    "{user}: NOT erased; they have a part in releases that are not over: {}. Finish or cancel these first",
-                    releases.join(", ")
-                )
-            }
-        });
+        is_left |= !matches!(fate, Fate::Nothing | Fate::Erased { .. });
+        super::say(&told(user, fate));
+        if let Fate::Erased { open, .. } = fate
+            && !open.is_empty()
+        {
+            is_left = true;
+            super::say(&format!(
+                "{user}: WARNING: got a part, while being erased, in releases that are not over and now lack it: {}; cancel or finish \
+                 them, then run this again",
+                open.join(", ")
+            ));
+        }
     }
-    super::say(if report.forgotten {
-        "the database has given up the bytes; backups, archived write-ahead logs and what stands in Slack are yours to erase"
+    if !confirmed {
+        if report.fates.values().any(|fate| matches!(fate, Fate::Found { .. })) {
+            super::say("nothing is erased yet; add --yes to do it");
+        }
+    } else if report.forgotten {
+        super::say(
+            "the database has given up the bytes; backups, archived write-ahead logs and what stands in Slack are yours to erase",
+        );
     } else {
-        "erased, but somebody who reads the database kept it from emptying its write-ahead log: run this again"
-    });
-    if all && report.forgotten {
-        ExitCode::SUCCESS
-    } else {
+        is_left = true;
+        super::say(
+            "erased, but the database still holds the bytes: somebody reads what was there before, such as a backup or a long query, \
+             or this login may not vacuum the tables (PostgreSQL: run it as their owner); run this again",
+        );
+    }
+    if is_left {
         ExitCode::from(NOT_ALL)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn told(user: &str, fate: &Fate) -> String {
+    match fate {
+        Fate::Erased {
+            person: Some(person),
+            texts,
+            releases,
+            ..
+        } => {
+            format!(
+                "{user}: erased; {person} in the log of {releases} releases stands for nobody now, {texts} texts are gone"
+            )
+        }
+        Fate::Erased {
+            person: None, texts, ..
+        } => {
+            format!("{user}: was not on record any more; {texts} texts that named them are gone")
+        }
+        Fate::Found {
+            person,
+            texts,
+            only_named,
+            releases,
+        } => {
+            let who = if person.is_some() {
+                "on record"
+            } else {
+                "not on record any more"
+            };
+            format!(
+                "{user}: {who}; {texts} texts in {releases} releases would go, {only_named} of them only because they hold a name given"
+            )
+        }
+        Fate::Nothing => format!("{user}: nothing on record"),
+        Fate::Unfinished { releases } => format!(
+            "{user}: NOT erased; they have a part or are named in releases that are not over: {}. Finish or cancel these first",
+            releases.join(", ")
+        ),
     }
 }

@@ -106,8 +106,8 @@ impl Store {
         })
     }
 
-    /// Has the database forget the bytes of what was erased, as far as it is its own to do. False if somebody who reads kept it
-    /// from emptying its write-ahead log.
+    /// Has the database forget the bytes of what was erased, as far as it is its own to do. False if it still holds some: for
+    /// somebody who reads what was there before, or because this login may not have it done.
     ///
     /// # Errors
     /// When the database can't do it now; nothing that was erased comes back, and trying again is safe.

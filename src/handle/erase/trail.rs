@@ -5,8 +5,9 @@ use super::super::HandleError;
 use crate::store::{KeptText, Store};
 use domain::digest::Digest;
 use domain::ids::{PersonId, ReleaseKey};
+use domain::log_entry::Sealed;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 const PAGE: u32 = 1_000;
 /// Members of events that commit to a text.
@@ -30,18 +31,20 @@ pub(super) struct Trail {
     pub(super) user: String,
     /// The log's id.
     pub(super) id: Option<PersonId>,
-    /// Whether this is what came in while the person was being erased.
-    pub(super) is_late: bool,
+    /// Whether the id stands for nobody by now.
+    pub(super) is_gone: bool,
     /// Releases whose log holds the id.
     pub(super) releases: BTreeSet<ReleaseKey>,
     /// Releases that the texts belong to.
     pub(super) text_releases: BTreeSet<ReleaseKey>,
     /// The texts that have to go, of those that are there.
     pub(super) texts: BTreeSet<Digest>,
+    /// How many of these only hold one of the names given.
+    pub(super) only_named: u64,
     /// Commitments to texts that they wrote, by stream.
     written: BTreeMap<String, BTreeSet<Digest>>,
-    /// Commitments to what signers of those streams had on the screen.
-    seen: BTreeMap<String, BTreeSet<Digest>>,
+    /// How far the log was read when their texts were looked for.
+    read_to: u64,
 }
 
 impl Trail {
@@ -49,73 +52,83 @@ impl Trail {
         Self {
             user,
             id,
-            is_late: false,
+            is_gone: false,
             releases: BTreeSet::new(),
             text_releases: BTreeSet::new(),
             texts: BTreeSet::new(),
+            only_named: 0,
             written: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            read_to: 0,
         }
-    }
-
-    /// The same person, for what has come in since.
-    pub(super) fn again(&self) -> Self {
-        Self {
-            is_late: true,
-            ..Self::new(self.user.clone(), self.id.clone())
-        }
-    }
-
-    pub(super) fn has_written(&self) -> bool {
-        !self.written.is_empty()
     }
 }
 
-/// Reads the log from a position on, and says how far it goes.
-pub(super) async fn read_log(store: &Store, from: u64, people: &mut [Trail]) -> Result<u64, HandleError> {
-    let by_id: HashMap<String, usize> = people
-        .iter()
-        .enumerate()
-        .filter_map(|(index, person)| Some((person.id.as_ref()?.to_string(), index)))
-        .collect();
-    let mut seen: BTreeMap<String, BTreeSet<Digest>> = BTreeMap::new();
-    let mut next = from;
-    loop {
-        let page = store.entries(next, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        next = last.position + 1;
-        for sealed in &page {
-            let entry: Value = serde_json::from_str(&sealed.bytes).unwrap_or_default();
+/// What the log has said so far, of anybody.
+#[derive(Debug)]
+pub(super) struct Reading {
+    read_to: u64,
+    /// Places among the people by their ids in the log.
+    by_id: HashMap<String, usize>,
+    /// Commitments to what signers had on the screen, by stream.
+    seen: HashMap<String, HashSet<Digest>>,
+    /// The last entry of each stream that commits to a text.
+    last: HashMap<String, u64>,
+}
+
+impl Reading {
+    pub(super) fn of(people: &[Trail]) -> Self {
+        let ids = people.iter().enumerate();
+        Self {
+            read_to: 0,
+            by_id: ids
+                .filter_map(|(index, person)| Some((person.id.as_ref()?.to_string(), index)))
+                .collect(),
+            seen: HashMap::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    /// Reads on to the log's end, for the same people in the same order.
+    pub(super) async fn go_on(&mut self, store: &Store, people: &mut [Trail]) -> Result<(), HandleError> {
+        loop {
+            let page = store.entries(self.read_to + 1, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            self.read_to = last.position;
+            for sealed in &page {
+                self.note(sealed, people);
+            }
+        }
+    }
+
+    fn note(&mut self, sealed: &Sealed, people: &mut [Trail]) {
+        let entry: Value = serde_json::from_str(&sealed.bytes).unwrap_or_default();
+        let mut commitments = Vec::new();
+        gather(&entry["event"], &mut commitments);
+        if !commitments.is_empty() {
+            self.last.insert(sealed.stream.clone(), sealed.position);
             let actor = entry["actor"].as_str().unwrap_or_default();
-            let mut commitments = Vec::new();
-            gather(&entry["event"], &mut commitments);
-            if let Some(person) = by_id.get(actor).and_then(|&index| people.get_mut(index)) {
+            if let Some(person) = self.by_id.get(actor).and_then(|&index| people.get_mut(index)) {
                 let written = commitments.iter().map(|(_, digest)| digest.clone());
-                if !commitments.is_empty() {
-                    person.written.entry(sealed.stream.clone()).or_default().extend(written);
-                }
+                person.written.entry(sealed.stream.clone()).or_default().extend(written);
             }
-            let shown = commitments.into_iter().filter(|(key, _)| *key == "seen");
-            let shown: Vec<Digest> = shown.map(|(_, digest)| digest).collect();
-            if !shown.is_empty() {
-                seen.entry(sealed.stream.clone()).or_default().extend(shown);
-            }
-            if let Some(Ok(release)) = sealed.stream.strip_prefix("release/").map(ReleaseKey::new) {
-                for id in person_ids(&sealed.bytes) {
-                    if let Some(person) = by_id.get(id).and_then(|&index| people.get_mut(index)) {
-                        person.releases.insert(release.clone());
-                    }
+        }
+        for (_, shown) in commitments.into_iter().filter(|(key, _)| *key == "seen") {
+            self.seen.entry(sealed.stream.clone()).or_default().insert(shown);
+        }
+        if let Some(Ok(release)) = sealed.stream.strip_prefix("release/").map(ReleaseKey::new) {
+            for id in person_ids(&sealed.bytes) {
+                if let Some(person) = self.by_id.get(id).and_then(|&index| people.get_mut(index)) {
+                    person.releases.insert(release.clone());
                 }
             }
         }
     }
-    for person in people {
-        let own = person.written.keys();
-        person.seen = own
-            .filter_map(|stream| Some((stream.clone(), seen.get(stream)?.clone())))
-            .collect();
+
+    /// Whether texts came in, since theirs were looked for, where they have written something.
+    pub(super) fn has_more_of(&self, person: &Trail) -> bool {
+        let mut streams = person.written.keys();
+        streams.any(|stream| self.last.get(stream).is_some_and(|&position| position > person.read_to))
     }
-    Ok(next - 1)
 }
 
 /// Commitments to texts, with the member that holds them. A fingerprint only repeats what somebody else wrote.
@@ -169,10 +182,27 @@ impl Words {
     }
 }
 
-/// Finds the texts that have to go: what they wrote; copies of it and what signers saw, in the same releases; and whatever
-/// names them anywhere.
-pub(super) async fn read_texts(store: &Store, people: &mut [Trail], names: &[String]) -> Result<(), HandleError> {
-    let words = Words::of(names);
+/// Which texts have to go.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// What they wrote, copies of it and what signers saw, in the same releases; and whatever names them anywhere.
+    All(&'a Words),
+    /// All but what only names them.
+    Written,
+}
+
+/// Finds the texts that have to go.
+pub(super) async fn read_texts(
+    store: &Store,
+    people: &mut [Trail],
+    reading: &Reading,
+    which: Which<'_>,
+) -> Result<(), HandleError> {
+    for person in &mut *people {
+        person.texts.clear();
+        person.text_releases.clear();
+        (person.only_named, person.read_to) = (0, reading.read_to);
+    }
     let by_user: HashMap<String, usize> = people
         .iter()
         .enumerate()
@@ -193,15 +223,20 @@ pub(super) async fn read_texts(store: &Store, people: &mut [Trail], names: &[Str
         let Some(last) = page.last() else { return Ok(()) };
         after = last.commitment.to_string();
         for text in &page {
-            let mut whose: BTreeSet<usize> = slack_ids(&text.value)
-                .filter_map(|id| by_user.get(id).copied())
-                .collect();
-            if words.are_in(&text.value) {
-                whose.extend(0..people.len());
+            let mut whose = BTreeSet::new();
+            if let Which::All(_) = which {
+                whose.extend(slack_ids(&text.value).filter_map(|id| by_user.get(id).copied()));
             }
             for (index, values) in writers.get(&text.stream).into_iter().flatten() {
-                if is_theirs(text, &people[*index], values) {
+                if is_theirs(text, &people[*index], reading, values) {
                     whose.insert(*index);
+                }
+            }
+            if let Which::All(names) = which
+                && names.are_in(&text.value)
+            {
+                for (index, person) in people.iter_mut().enumerate() {
+                    person.only_named += u64::from(whose.insert(index));
                 }
             }
             for index in whose {
@@ -214,16 +249,20 @@ pub(super) async fn read_texts(store: &Store, people: &mut [Trail], names: &[Str
     }
 }
 
-fn is_theirs(text: &KeptText, person: &Trail, values: &[String]) -> bool {
-    let of = |kept: &BTreeMap<String, BTreeSet<Digest>>| {
-        kept.get(&text.stream)
-            .is_some_and(|commitments| commitments.contains(&text.commitment))
-    };
+fn is_theirs(text: &KeptText, person: &Trail, reading: &Reading, values: &[String]) -> bool {
+    let is_written = person
+        .written
+        .get(&text.stream)
+        .is_some_and(|written| written.contains(&text.commitment));
+    let was_seen = reading
+        .seen
+        .get(&text.stream)
+        .is_some_and(|seen| seen.contains(&text.commitment));
     let is_copy = |value: &String| {
         text.value.trim() == value
             || (value.chars().count() >= COPY_CHARACTERS_MIN && text.value.contains(value.as_str()))
     };
-    of(&person.written) || of(&person.seen) || values.iter().any(is_copy)
+    is_written || was_seen || values.iter().any(is_copy)
 }
 
 #[cfg(test)]

@@ -437,6 +437,7 @@ async fn what_is_written_during_an_erasure_goes_too(engine: Engine) {
         names: Vec::new(),
         by: "U0OFFICER".to_owned(),
         reason: "she asked for it".to_owned(),
+        confirmed: true,
     };
     let report = erase::erase(&store, &wish, 2).await.unwrap().unwrap();
     let Fate::Erased { texts, .. } = report.fates["U0OLGA"] else {
@@ -488,6 +489,7 @@ async fn a_thousand_people_are_erased_at_once(engine: Engine) {
         names: Vec::new(),
         by: "U0OFFICER".to_owned(),
         reason: "the office was closed".to_owned(),
+        confirmed: true,
     };
     let began = Instant::now();
     let report = erase::erase(&store, &wish, 2).await.unwrap().unwrap();
