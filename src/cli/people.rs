@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
 /// The exit code when something is left to do.
-const NOT_ALL: u8 = 2;
+const SOMETHING_LEFT: u8 = 2;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -50,7 +50,17 @@ pub(super) async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
     );
     let place = StorePlace::from_process()?;
     match control::here_or_there(&database_url(&place), &place.data, &Request::Erase(wish)).await? {
-        Done::People(report) => Ok(say(&report, confirmed)),
+        Done::People(report) => {
+            let (lines, is_left) = outcome(&report, confirmed);
+            for line in lines {
+                super::say(&line);
+            }
+            Ok(if is_left {
+                ExitCode::from(SOMETHING_LEFT)
+            } else {
+                ExitCode::SUCCESS
+            })
+        }
         Done::Refused(why) => anyhow::bail!("{why}"),
         Done::Job(_) => anyhow::bail!("the running process answered something else"),
     }
@@ -79,42 +89,39 @@ fn wish(asked: Erase) -> anyhow::Result<Wish> {
     })
 }
 
-fn say(report: &Report, confirmed: bool) -> ExitCode {
-    let mut is_left = false;
+/// What is said of it, and whether something is left to do.
+fn outcome(report: &Report, confirmed: bool) -> (Vec<String>, bool) {
+    let (mut lines, mut is_left) = (Vec::new(), false);
     for (user, fate) in &report.fates {
         is_left |= !matches!(fate, Fate::Nothing | Fate::Erased { .. });
-        super::say(&told(user, fate));
+        lines.push(told(user, fate));
         if let Fate::Erased { open, .. } = fate
             && !open.is_empty()
         {
             is_left = true;
-            super::say(&format!(
-                "{user}: WARNING: got a part, while being erased, in releases that are not over and now lack it: {}; cancel or finish \
-                 them, then run this again",
+            lines.push(format!(
+                "{user}: WARNING: while being erased, they got a part in releases that are not over, and what they wrote there is gone: \
+                 {}. Cancel or finish these, then run this again",
                 open.join(", ")
             ));
         }
     }
     if !confirmed {
         if report.fates.values().any(|fate| matches!(fate, Fate::Found { .. })) {
-            super::say("nothing is erased yet; add --yes to do it");
+            lines.push("nothing is erased yet; add --yes to do it".to_owned());
         }
     } else if report.forgotten {
-        super::say(
-            "the database has given up the bytes; backups, archived write-ahead logs and what stands in Slack are yours to erase",
-        );
+        let yours = "backups, archived write-ahead logs and what stands in Slack are yours to erase";
+        lines.push(format!("the database has given up the bytes; {yours}"));
     } else {
         is_left = true;
-        super::say(
-            "erased, but the database still holds the bytes: somebody reads what was there before, such as a backup or a long query, \
-             or this login may not vacuum the tables (PostgreSQL: run it as their owner); run this again",
+        lines.push(
+            "what is erased may still be in the database's files: somebody reads what was there before, such as a backup or a long \
+             query, or this login may not vacuum the tables (PostgreSQL: run this as their owner). Run it again then"
+                .to_owned(),
         );
     }
-    if is_left {
-        ExitCode::from(NOT_ALL)
-    } else {
-        ExitCode::SUCCESS
-    }
+    (lines, is_left)
 }
 
 fn told(user: &str, fate: &Fate) -> String {
@@ -154,5 +161,58 @@ fn told(user: &str, fate: &Fate) -> String {
             "{user}: NOT erased; they have a part or are named in releases that are not over: {}. Finish or cancel these first",
             releases.join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(fate: Fate, confirmed: bool, forgotten: bool) -> (String, bool) {
+        let fates = [("U0OLGA".to_owned(), fate)].into();
+        let (lines, is_left) = outcome(&Report { fates, forgotten }, confirmed);
+        (lines.join("\n"), is_left)
+    }
+
+    #[test]
+    fn whoever_has_something_left_to_do_is_told_what() {
+        let erased = |open: &[&str]| Fate::Erased {
+            person: None,
+            texts: 1,
+            releases: 0,
+            open: open.iter().map(|&key| key.to_owned()).collect(),
+        };
+        let found = Fate::Found {
+            person: None,
+            texts: 900,
+            only_named: 899,
+            releases: 300,
+        };
+        let unfinished = Fate::Unfinished {
+            releases: vec!["REL-9".to_owned()],
+        };
+        for (fate, confirmed, forgotten, left, words) in [
+            (erased(&[]), true, true, false, "yours to erase"),
+            (erased(&[]), true, false, true, "Run it again"),
+            (
+                erased(&["REL-9"]),
+                true,
+                true,
+                true,
+                "REL-9. Cancel or finish these, then run this again",
+            ),
+            (
+                found,
+                false,
+                false,
+                true,
+                "900 texts in 300 releases would go, 899 of them only because",
+            ),
+            (unfinished, false, false, true, "REL-9"),
+            (Fate::Nothing, false, false, false, "nothing on record"),
+        ] {
+            let (told, is_left) = said(fate, confirmed, forgotten);
+            assert!(told.contains(words) && is_left == left, "{told}");
+        }
     }
 }

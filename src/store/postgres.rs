@@ -205,7 +205,7 @@ impl Writer {
     }
 
     /// Removes dead rows, and the samples of values that the planner keeps. On a connection of its own without time limits, so
-    /// that a large table may take its time. False if some may be kept: for a snapshot from before, or because this login may
+    /// that decisions go on meanwhile. False if some may be kept: for a snapshot from before, or because this login may
     /// not vacuum, which PostgreSQL only warns of.
     pub(super) async fn scrub(&self) -> Result<bool, Failure> {
         let mut connection = self.options.connect().await?;

@@ -1,13 +1,15 @@
 //! A person is erased beside running replicas: nothing of them is left in any column of any table, in the files, in an export or
 //! in a log, the chain verifies by both verifiers, and whoever comes back is somebody new.
 
+mod meanwhile;
+
 use super::{asks_for_hotfix, deploys_until_released, plans, signs_by_click, signs_by_typing};
 use crate::support::bot::{CLEO, PAYMENTS, PRIYA, QUINN, RITA, THEO, TINA, plan_inputs, run};
 use crate::support::database::{Database, Engine, Raw};
 use crate::support::process::{Replica, World};
 use countersign::fresh;
 use countersign::handle::erase::{self, Fate, Wish};
-use countersign::store::{Commit, Outcome, StoredText};
+use countersign::store::{Commit, Outcome, Store, StoredText};
 use domain::log_entry::Draft;
 use serde_json::json;
 use std::fs;
@@ -74,6 +76,14 @@ async fn hits(database: &Database, needle: &str) -> Vec<Hit> {
     }
     raw.close().await;
     found
+}
+
+async fn all_hits(world: &World, needles: &[String]) -> Vec<Vec<Hit>> {
+    let mut all = Vec::new();
+    for needle in needles {
+        all.push(hits(&world.database, needle).await);
+    }
+    all
 }
 
 async fn count(raw: &mut Raw, sql: &str) -> i64 {
@@ -192,10 +202,14 @@ async fn is_author_of(world: &World, key: &str) {
 }
 
 async fn erases(world: &World) -> (Option<i32>, String) {
+    erases_with(world, RITA, &["--yes"]).await
+}
+
+async fn erases_with(world: &World, by: &str, more: &[&str]) -> (Option<i32>, String) {
     let reason = ["--reason", "request of 25 November under article 17"];
     let names = ["--name", NAME, "--name", MAIL];
-    let verb = ["people", "erase", TEAM_THEO, "--by", RITA];
-    world.verb(&[verb.as_slice(), &reason, &names].concat()).await
+    let verb = ["people", "erase", TEAM_THEO, "--by", by];
+    world.verb(&[verb.as_slice(), &reason, &names, more].concat()).await
 }
 
 async fn id_of(world: &World, user: &str) -> Option<String> {
@@ -251,6 +265,15 @@ async fn an_erased_person_leaves_no_trace(engine: Engine) {
     assert!(world.types(RITA, "cancel REL-2 not needed").await);
     world.becomes("REL-2", "cancelled").await;
     world.settles().await;
+    let needles_were = all_hits(&world, &needles).await;
+    let entries = world.log(1).await.len();
+    let (code, told) = erases_with(&world, "U0RITTA", &["--yes"]).await;
+    assert!(code == Some(1) && told.contains("`U0RITTA` is not on record"), "{told}");
+    let (code, told) = erases_with(&world, RITA, &[]).await;
+    assert!(code == Some(2) && told.contains("add --yes"), "{told}");
+    assert!(told.contains("1 of them only because they hold a name given"), "{told}");
+    assert_eq!(world.log(1).await.len(), entries, "nothing was recorded");
+    assert_eq!(all_hits(&world, &needles).await, needles_were);
 
     let began = Instant::now();
     let (code, told) = erases(&world).await;
@@ -382,6 +405,11 @@ fn an_erased_person_leaves_no_trace_on_postgres() {
     run(Engine::Postgres, an_erased_person_leaves_no_trace);
 }
 
+async fn officer_is_on_record(store: &Store) {
+    let id = [fresh::person_id().to_string()];
+    store.person_ids(&[("T0ACME", "U0OFFICER")], &id).await.unwrap();
+}
+
 /// A refusal that keeps a text of `actor`, while `people` are on record.
 fn says(actor: &str, value: String, people: Vec<String>) -> Commit {
     let text = fresh::private_text(value);
@@ -417,6 +445,7 @@ async fn what_is_written_during_an_erasure_goes_too(engine: Engine) {
     let pairs = [("T0ACME", "U0OLGA")];
     let fresh_id = [fresh::person_id().to_string()];
     let olga = store.person_ids(&pairs, &fresh_id).await.unwrap().remove(0);
+    officer_is_on_record(&store).await;
     let writing = tokio::spawn(async move {
         let (mut written, mut refused) = (0, 0);
         while refused < 20 {
@@ -469,6 +498,7 @@ async fn a_thousand_people_are_erased_at_once(engine: Engine) {
     let everybody: Vec<(&str, &str)> = users.iter().map(|user| ("T0ACME", user.as_str())).collect();
     let fresh_ids: Vec<String> = users.iter().map(|_| fresh::person_id().to_string()).collect();
     let ids = store.person_ids(&everybody, &fresh_ids).await.unwrap();
+    officer_is_on_record(&store).await;
     let mut writing = tokio::task::JoinSet::new();
     for (n, id) in ids.iter().enumerate() {
         for (actor, value) in [

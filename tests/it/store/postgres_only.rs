@@ -404,3 +404,53 @@ fn a_waiting_job_that_a_commit_counts_on_is_not_taken_before_it() {
         assert_eq!(claim_ids(&worker, 9, NOW).await, ["a"]);
     });
 }
+
+/// A dump that began before an erasure has its rows kept.
+#[test]
+fn bytes_are_not_given_up_while_a_snapshot_from_before_is_open() {
+    run(Engine::Postgres, async |db| {
+        let store = db.open().await;
+        store.person_ids(&[("T1", "U1")], &["p-1".to_owned()]).await.unwrap();
+        assert!(store.forget_bytes().await.unwrap());
+        let mut dump = db.connect().await;
+        dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+        dump.execute("SELECT 1 FROM person").await.unwrap();
+        db.connect().await.execute("DELETE FROM person").await.unwrap();
+        assert!(!store.forget_bytes().await.unwrap());
+        dump.execute("COMMIT").await.unwrap();
+        assert!(store.forget_bytes().await.unwrap());
+    });
+}
+
+/// PostgreSQL only warns of a table that a login may not vacuum.
+#[test]
+fn bytes_are_not_given_up_by_a_login_that_may_not_vacuum() {
+    run(Engine::Postgres, async |db| {
+        let mut raw = db.connect().await;
+        let database = raw.texts("SELECT current_database()::text").await.remove(0);
+        let login = format!("bot_of_{database}");
+        for sql in [
+            format!("CREATE ROLE {login} LOGIN PASSWORD 'countersign'"),
+            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {login}"),
+        ] {
+            raw.execute(&sql).await.unwrap();
+        }
+        let mut url = url::Url::parse(&db.url).unwrap();
+        url.set_username(&login).unwrap();
+        url.set_password(Some("countersign")).unwrap();
+        let store = Store::open(url.as_str(), Options::default()).await.unwrap();
+        assert!(!store.forget_bytes().await.unwrap());
+        for table in ["person", "private_text", "request", "message", "job", "channel_turn"] {
+            raw.execute(&format!("ALTER TABLE {table} OWNER TO {login}"))
+                .await
+                .unwrap();
+        }
+        assert!(store.forget_bytes().await.unwrap());
+        store.close().await;
+        raw.execute(&format!("REASSIGN OWNED BY {login} TO CURRENT_USER"))
+            .await
+            .unwrap();
+        raw.execute(&format!("DROP OWNED BY {login}")).await.unwrap();
+        raw.execute(&format!("DROP ROLE {login}")).await.unwrap();
+    });
+}
