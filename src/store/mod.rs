@@ -16,6 +16,7 @@ mod plan;
 mod postgres;
 mod queue;
 mod reads;
+mod scrub_postgres;
 mod sql;
 mod sqlite;
 mod wakes;
