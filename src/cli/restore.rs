@@ -126,11 +126,15 @@ async fn tell_loss(store: &Store, checkpoints: &Checkpoints) -> anyhow::Result<(
             checkpoint.position
         )),
         Fit::Not(misfit) => {
-            let missing = misfit.checkpoint.position.saturating_sub(misfit.entries);
-            super::say(&format!(
-                "lost: {missing} entries up to the checkpoint at {}, and whatever came after it",
-                misfit.checkpoint.position
-            ));
+            let position = misfit.checkpoint.position;
+            super::say(&match position.saturating_sub(misfit.entries) {
+                0 => format!(
+                    "entry {position} of this log is another one than the checkpoint's: the history that went on from there is lost"
+                ),
+                missing => {
+                    format!("lost: {missing} entries up to the checkpoint at {position}, and whatever came after it")
+                }
+            });
             super::say(
                 "next: `countersign audit acknowledge-restore --by NAME --reason TEXT`; the bot does not start before",
             );

@@ -1,5 +1,6 @@
 //! THE path from a command to a commit: facts, load, decide, commit; a version conflict loads and decides again.
-//! Nothing else decides; beside it only an erasure writes to the log, and nothing starts a deployment but what this path has committed.
+//! Nothing else decides. Beside it only operators' verbs write to the log, `erase` and `restore`, which start and sign nothing; and
+//! nothing starts a deployment but what this path has committed.
 
 mod build;
 pub mod erase;

@@ -128,7 +128,7 @@ async fn hold(
 }
 
 /// Has every standing card and question of a release that is not over rendered anew: the lost history may have changed it in
-/// Slack.
+/// Slack. What was rendered is forgotten before the acknowledgement; without it that costs one update of the same words.
 async fn show_anew(store: &Store, commit: &mut Commit, now_ms: i64) -> anyhow::Result<()> {
     let over = [Status::Released.key(), Status::Cancelled.key()];
     for release in store.list("release/", None, &[], u32::MAX).await? {
@@ -163,7 +163,8 @@ async fn stands(store: &Store, message: &MessageId) -> anyhow::Result<bool> {
     Ok(row.is_some_and(|row| !row.ts.is_empty()))
 }
 
-/// Makes whoever retries a held message look for it in #releases first, as after every posting of unknown outcome.
+/// Makes whoever retries a held message look for it in #releases first, as after every posting of unknown outcome. Written before
+/// the acknowledgement, and harmless without it: one more look, one more posting of what is true.
 async fn may_be_posted(store: &Store, message: &MessageId, channel: &str, queued_ms: i64) -> anyhow::Result<()> {
     if matches!(
         message,
@@ -180,15 +181,13 @@ async fn may_be_posted(store: &Store, message: &MessageId, channel: &str, queued
 /// Gives every attempt that is not over to two people; the releases.
 async fn interrupt(store: &Store, policy: &Policy, commit: &mut Commit, now_ms: i64) -> anyhow::Result<Vec<String>> {
     let mut keys = Vec::new();
-    // Also what two people were about to settle: the lost history may have gone on from there.
     let with_attempts = [Status::Queued.key(), Status::Deploying.key(), Status::Interrupted.key()];
     for row in store.list("release/", None, &with_attempts, u32::MAX).await? {
         let release = replay(&store.entries_of(&row.stream).await?).with_context(|| row.stream.clone())?;
         let Some(mut release) = release else { continue };
-        let Some(attempt) = release.live_attempt().map(|attempt| attempt.number) else {
+        let Some(event) = restore::lost_attempt(&release) else {
             continue;
         };
-        let event = Event::AttemptLostInRestore { attempt };
         release.evolve(&event, now_ms);
         let version = row.version + 1;
         commit.reads.push(StreamVersion {

@@ -7,6 +7,7 @@
 mod judge;
 mod machine;
 mod people;
+#[path = "../../crates/domain/tests/rules/reading.rs"]
 mod reading;
 mod replica;
 mod run;

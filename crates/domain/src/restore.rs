@@ -5,6 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::ids::Millis;
+use crate::release::Release;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -83,6 +84,14 @@ impl Restores {
             None => id.to_owned(),
         }
     }
+}
+
+/// What a restore makes of a release: its attempt that is not over is lost, in whatever state the backup has it, for the lost
+/// history may have gone on from there. Two people have to settle it.
+pub fn lost_attempt(release: &Release) -> Option<Event> {
+    release.live_attempt().map(|attempt| Event::AttemptLostInRestore {
+        attempt: attempt.number,
+    })
 }
 
 /// Where fences go on after a restore at `at_ms`: no history counts grants as fast as time counts milliseconds, so this is

@@ -213,11 +213,11 @@ pub fn retired_copy() -> Rendered {
     message(text, 0, |_| vec![section(text)])
 }
 
-/// What whoever clicks a message of a lost history is told.
+/// What whoever clicks a message that a restored database does not know is told: of a lost history, or an older copy.
 pub fn of_lost_history(key: &ReleaseKey) -> Rendered {
     let text = format!(
-        "This message is from before the database was restored, and the decision that it asked for is not on record. Nothing was \
-         decided. `/release status {key}` shows what is true, if the release is known."
+        "Nothing was decided: Countersign's database was put back from a backup, and it does not know this message. \
+         `/release status {key}` shows where the release stands; if it is not known any more, it has to be planned again."
     );
     message(&text, 0, |_| vec![section(&text)])
 }

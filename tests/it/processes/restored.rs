@@ -194,7 +194,7 @@ async fn a_click_of_the_lost_history_decides_nothing(world: &World) {
     world
         .wait("the answer to the lost question", async || {
             let told = world.slack.ephemerals(PRIYA);
-            let is_it = |text: String| text.contains("before the database was restored");
+            let is_it = |text: String| text.contains("it does not know this message");
             told.iter().any(|said| is_it(said.visible_text())).then_some(())
         })
         .await;

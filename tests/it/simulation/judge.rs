@@ -3,7 +3,7 @@
 
 use super::machine::ScriptStart;
 use super::people::Person;
-use super::reading::{Reading, Start};
+use super::reading::{Reading, Seat, Start};
 use super::world::{RELEASES, World};
 use countersign::handle::{HandleError, Handled};
 use domain::case::Case;
@@ -11,6 +11,7 @@ use domain::event::{Event, NoticeStep};
 use domain::ids::{MINUTE_MS, PersonId, ReleaseKey};
 use domain::job::{Job, MessageId};
 use domain::log_entry::{Entry, Verifier};
+use domain::policy::TechLeadMode;
 use domain::release::{AttemptResult, AttemptState, NotStarted, Release};
 use domain::role::Role;
 use domain::service::Service;
@@ -215,21 +216,27 @@ impl Judge {
             users
         };
         let (from_ms, to_ms) = (self.step_began_ms - FACTS_MS, self.world.true_ms());
-        let was = |person: &PersonId, roles: &[Role]| {
+        let seat = |person: &PersonId, roles: &[Role]| {
             let state = self.world.lock();
             let known = users.get(person).and_then(|user| state.people.get(user.as_str()));
-            known.is_some_and(|person| {
+            let held = known.is_some_and(|person| {
                 person.was_ever(from_ms, to_ms, |standing| {
                     standing.active && roles.iter().any(|role| standing.roles.contains(role))
                 })
-            })
+            });
+            match held {
+                true => Seat::Held,
+                // The start says for whom Slack was silent.
+                false if unconfirmed.contains(person) => Seat::Unknown,
+                false => Seat::NotHeld,
+            }
         };
         let objections = reading.objections(&Start {
             attempt: *attempt,
             now_ms: entry.decided_ms,
             locked_for,
-            unconfirmed,
-            was: &was,
+            tech_lead_mode: TechLeadMode::BlockThenOwe,
+            seat: &seat,
         });
         assert!(
             objections.is_empty(),

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const VARIANTS: usize = 33;
+pub const VARIANTS: usize = 33;
 
 /// Fails to compile when a variant is added: give it a number, a sample and a golden file.
 fn number(event: &Event) -> usize {

@@ -11,6 +11,7 @@ mod golden;
 mod notice;
 mod paths;
 mod properties;
+mod reading;
 mod refusals;
 mod roles_at_start;
 mod support;

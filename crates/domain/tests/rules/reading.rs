@@ -1,22 +1,31 @@
 //! A second, naive reading of a release's log: who wrote what, who signed what, and every reason why a start is against the
-//! rulebook. It shares no rule with the domain, only the words of its events.
+//! rulebook. It shares no rule with the domain, only the words of its events. The simulation of the whole bot reads by it too.
 
 use domain::event::{Event, SignOff};
 use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
+use domain::policy::TechLeadMode;
 use domain::release::Plan;
 use domain::role::Role;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Content = BTreeMap<&'static str, String>;
 
+/// Whether somebody is active and in a role, as far as anybody could say within the last minute.
+pub enum Seat {
+    Held,
+    NotHeld,
+    Unknown,
+}
+
 /// What the world says of the moment of a start.
 pub struct Start<'a> {
     pub attempt: u32,
     pub now_ms: Millis,
+    /// Which attempt of this release holds the environment.
     pub locked_for: Option<u32>,
-    pub unconfirmed: &'a BTreeSet<PersonId>,
-    /// Whether somebody was active and in one of the roles within the last minute.
-    pub was: &'a dyn Fn(&PersonId, &[Role]) -> bool,
+    pub tech_lead_mode: TechLeadMode,
+    /// Whether somebody has one of these roles.
+    pub seat: &'a dyn Fn(&PersonId, &[Role]) -> Seat,
 }
 
 #[derive(Default)]
@@ -143,10 +152,11 @@ impl Reading {
             .insert("scope", format!("{} {}", plan.scope, plan.dependencies));
         self.content.insert("user-facing", plan.user_facing.to_string());
         self.content.insert("migration", format!("{:?}", plan.migration));
-        // Winter in Berlin, which the simulation never leaves: UTC + 1 h.
+        // Winter in Berlin: UTC + 1 h, no change of the clock near.
         self.content
             .insert("day", ((plan.start_ms + HOUR_MS).div_euclid(DAY_MS)).to_string());
         self.content.insert("start", plan.start_ms.to_string());
+        self.content.insert("length", plan.length_ms.to_string());
         self.plan = Some(plan.clone());
     }
 
@@ -156,7 +166,10 @@ impl Reading {
             return Some("missing".to_owned());
         };
         let until_ms = match &self.plan {
-            Some(plan) => (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms),
+            Some(plan) => {
+                let signed_length_ms: Millis = content["length"].parse().unwrap();
+                (signed.signed_ms + 14 * DAY_MS).min(plan.start_ms + plan.length_ms.min(signed_length_ms))
+            }
             None => signed.signed_ms + 4 * HOUR_MS,
         };
         if start.now_ms >= until_ms {
@@ -187,15 +200,13 @@ impl Reading {
         } else {
             &[role]
         };
-        if (start.was)(&signed.person, roles) {
-            return None;
+        // Slack was silent: an emergency goes on what it said at the click.
+        let recent = self.is_emergency && start.now_ms - signed.facts_ms <= HOUR_MS;
+        match (start.seat)(&signed.person, roles) {
+            Seat::Held => None,
+            Seat::NotHeld => Some("not in the role any more".to_owned()),
+            Seat::Unknown => (!recent).then(|| "nobody can tell whether in the role".to_owned()),
         }
-        // Slack was silent: an emergency goes on what it said at the click, and says so.
-        let said_so = self.is_emergency && start.unconfirmed.contains(&signed.person);
-        if said_so && start.now_ms - signed.facts_ms <= HOUR_MS {
-            return None;
-        }
-        Some("not in the role any more".to_owned())
     }
 
     /// Every reason why this start is against the rulebook.
@@ -263,7 +274,11 @@ impl Reading {
         let somebody = asked
             .iter()
             .any(|who| !self.parts.contains(who) && !signed_as_other.contains(who));
-        let owed = !somebody || start.now_ms >= asked_ms + 15 * MINUTE_MS;
+        let owed = match start.tech_lead_mode {
+            TechLeadMode::Block => false,
+            TechLeadMode::Owe => true,
+            TechLeadMode::BlockThenOwe => !somebody || start.now_ms >= asked_ms + 15 * MINUTE_MS,
+        };
         (!owed).then(|| format!("tech lead: {flaw}, and not owed yet"))
     }
 }
