@@ -1,6 +1,6 @@
 //! The composition root: the only place that builds store, adapters and clock together, and takes them down again.
 
-use crate::checkpoints::due::{LOOK_EVERY, Watch};
+use crate::checkpoints::due::{LOOK_EVERY, Watch, was_made};
 use crate::checkpoints::fit::{Fit, Kept};
 use crate::checkpoints::key::SigningKey;
 use crate::clock::Clock;
@@ -23,6 +23,7 @@ use anyhow::Context as _;
 use axum::Router;
 use domain::case::Target;
 use domain::ids::ServiceName;
+use domain::job::CheckpointPlace;
 use domain::policy::Policy;
 use domain::role::Role;
 use std::collections::BTreeMap;
@@ -411,7 +412,7 @@ fn witnesses(checkpoints: &config::Checkpoints) -> Option<Witnesses> {
     (!witnesses.places().is_empty()).then_some(witnesses)
 }
 
-/// Refuses a database that is older than its last checkpoint, another one, or rewritten.
+/// Refuses a database that is older than its last checkpoint, another one, or rewritten, and one whose checkpoints are gone.
 async fn goes_through_its_checkpoints(checkpoints: &config::Checkpoints, store: &Store) -> anyhow::Result<()> {
     let Some(file) = &checkpoints.file else { return Ok(()) };
     let key = checkpoints.key.as_ref().and_then(SigningKey::new);
@@ -419,6 +420,9 @@ async fn goes_through_its_checkpoints(checkpoints: &config::Checkpoints, store: 
     let kept = Kept::read(file, store.log_id(), key.as_ref())?;
     if let Fit::Not(misfit) = kept.fit(store, &restore::acknowledged(store).await?).await? {
         anyhow::bail!("{misfit}");
+    }
+    if let Some(why) = kept.suspicion(&store.head().await?, was_made(store, CheckpointPlace::File).await?) {
+        anyhow::bail!(why);
     }
     match kept.counts() {
         (0, _) => tracing::warn!(

@@ -2,7 +2,7 @@
 //! ended; never without a new entry. Whoever looks queues it under the same id, so that replicas make it once.
 
 use crate::handle::Handler;
-use crate::store::{Commit, JobFilter, NewJob};
+use crate::store::{Commit, JobFilter, NewJob, Store};
 use anyhow::Context as _;
 use domain::ids::{DAY_MS, HOUR_MS};
 use domain::job::{CheckpointPlace, Job};
@@ -112,21 +112,7 @@ impl Watch {
 
     /// The jobs of these places, finished ones included, as long as the queue keeps them.
     async fn read_made(&mut self, handler: &Handler) -> anyhow::Result<()> {
-        let states = ["queued", "running", "done", "dead", "dropped"];
-        let filter = JobFilter {
-            states: states.map(str::to_owned).to_vec(),
-            subject: Some(SUBJECT.to_owned()),
-            limit: JOBS_MAX,
-            ..JobFilter::default()
-        };
-        for row in handler.store.jobs(&filter).await? {
-            let Ok(Job::Checkpoint { place, position }) = serde_json::from_str(&row.payload) else {
-                continue;
-            };
-            let made = Made {
-                position,
-                at_ms: row.created_ms,
-            };
+        for (place, made) in made(&handler.store, &["queued", "running", "done", "dead", "dropped"]).await? {
             let last = self.made.entry(place).or_insert(made);
             if made.position > last.position {
                 *last = made;
@@ -155,6 +141,38 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Whether this log's database knows that a checkpoint was brought to `place`, as long as its queue keeps that.
+///
+/// # Errors
+/// When the database can't be read.
+pub async fn was_made(store: &Store, place: CheckpointPlace) -> anyhow::Result<bool> {
+    Ok(made(store, &["done"])
+        .await?
+        .iter()
+        .any(|(made_at, _)| *made_at == place))
+}
+
+async fn made(store: &Store, states: &[&str]) -> anyhow::Result<Vec<(CheckpointPlace, Made)>> {
+    let filter = JobFilter {
+        states: states.iter().map(|state| (*state).to_owned()).collect(),
+        subject: Some(SUBJECT.to_owned()),
+        limit: JOBS_MAX,
+        ..JobFilter::default()
+    };
+    let rows = store.jobs(&filter).await?;
+    let made = rows.iter().filter_map(|row| match serde_json::from_str(&row.payload) {
+        Ok(Job::Checkpoint { place, position }) => Some((
+            place,
+            Made {
+                position,
+                at_ms: row.created_ms,
+            },
+        )),
+        _ => None,
+    });
+    Ok(made.collect())
 }
 
 fn job(place: CheckpointPlace, position: u64, now_ms: i64) -> anyhow::Result<NewJob> {

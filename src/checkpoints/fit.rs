@@ -17,7 +17,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Kept {
     file: PathBuf,
+    is_missing: bool,
     notes: Vec<Note>,
+    /// The last one of another log.
+    other: Option<Checkpoint>,
     /// When the file was last written, for people; it holds no times.
     written: Option<jiff::Timestamp>,
     /// Checkpoints that no given key has signed.
@@ -56,15 +59,18 @@ impl Kept {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self {
                     file: path.to_owned(),
+                    is_missing: true,
                     notes: Vec::new(),
+                    other: None,
                     written: None,
                     unchecked: 0,
                 });
             }
             metadata => metadata.with_context(|| path.display().to_string())?.modified().ok(),
         };
-        let mut notes = file::read(path)?;
-        notes.retain(|note| note.checkpoint.log == log);
+        let (notes, others): (Vec<Note>, Vec<Note>) = file::read(path)?
+            .into_iter()
+            .partition(|note| note.checkpoint.log == log);
         let mut unchecked = 0;
         for note in &notes {
             let signs = |key: &&PublicKey| note.signatures.iter().any(|signature| key.is_named_by(signature));
@@ -78,10 +84,33 @@ impl Kept {
         }
         Ok(Self {
             file: path.to_owned(),
+            is_missing: false,
             notes,
+            other: others.into_iter().next_back().map(|note| note.checkpoint),
             written: written.and_then(|time| jiff::Timestamp::try_from(time).ok()),
             unchecked,
         })
+    }
+
+    /// Why a log must not be served although nothing here contradicts it: `was_written` says whether its database knows of a
+    /// checkpoint in this file.
+    pub fn suspicion(&self, head: &Head, was_written: bool) -> Option<String> {
+        let file = self.file.display();
+        if self.is_missing && was_written {
+            return Some(format!(
+                "audit.file {file} is not there, and checkpoints of this log were written to it. Mount the disk that it is on, or put \
+                 it back. If it is lost for good, say so by making an empty one (`touch {file}`): what was logged until now is then \
+                 held against no checkpoint any more"
+            ));
+        }
+        match &self.other {
+            Some(other) if self.notes.is_empty() && head.position == 0 => Some(format!(
+                "this database is empty, and {file} holds checkpoints of another log, {}, up to entry {}. If that log is to be \
+                 served, point DATABASE_URL to its database, or restore it. If this is a new log, give it an audit.file of its own",
+                other.log, other.position
+            )),
+            _ => None,
+        }
     }
 
     /// How many there are, and how many of them could not be checked with the key.

@@ -25,8 +25,8 @@ use std::time::Duration;
 const WATCH_EVERY_MS: i64 = 1_000;
 /// How often Slack is asked who the signers are while a start waits for it.
 const FACTS_AGAIN_MS: i64 = 5_000;
-/// How often Git's silence is met with another question before the attempt ends as not started.
-const GIT_TRIES_AT_START: u32 = 3;
+/// How often a silent Git, or a machine that can't be looked at, is asked again before the attempt ends as not started.
+const TRIES_AT_START: u32 = 3;
 /// Between `starting` and the script: longer than this, and the start is forbidden instead of made up for.
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// When a watcher concludes that the starter is gone. More than [`START_WITHIN`], so that they don't race; the spool
@@ -67,14 +67,22 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
         return Ok(Ran::Done);
     }
     let seen = desk.look(&release).await;
-    if seen == Err(SourceProblem::GitSilent) && desk.failures() < GIT_TRIES_AT_START {
+    if seen == Err(SourceProblem::GitSilent) && desk.failures() < TRIES_AT_START {
         return Ok(Ran::Failed {
             retry_after_ms: None,
             reason: "Git did not say where the tag points".to_owned(),
         });
     }
-    let machine = &desk.outside.machine;
-    let began = machine.since_boot();
+    // Looked at below once more; here, so that no attempt is spent on a database that doesn't answer.
+    if let Err(reason) = still_running(desk, &release, number).await
+        && desk.failures() < TRIES_AT_START
+    {
+        return Ok(Ran::Failed {
+            retry_after_ms: None,
+            reason,
+        });
+    }
+    let began = desk.outside.machine.since_boot();
     #[cfg(feature = "sabotage")]
     if domain::sabotage::is_out(domain::sabotage::Guard::StartingBeforeSpawn) {
         spawn_unjudged(desk, &release, number).await;
@@ -118,10 +126,10 @@ pub(super) async fn start(desk: &Desk<'_>, key: &ReleaseKey, number: AttemptNumb
             return not_started(desk, key, number, NotStarted::CouldNotSpawn, &error).await;
         }
     };
-    if let Some(reason) = still_running(desk, &release, number).await {
-        return not_started(desk, key, number, NotStarted::CouldNotSpawn, &reason).await;
+    match still_running(desk, &release, number).await {
+        Ok(None) => spawn(desk, key, number, launch, began).await,
+        Ok(Some(reason)) | Err(reason) => not_started(desk, key, number, NotStarted::CouldNotSpawn, &reason).await,
     }
-    spawn(desk, key, number, launch, began).await
 }
 
 #[cfg(feature = "sabotage")]
@@ -148,9 +156,11 @@ async fn spawn(
     if machine.since_boot().saturating_sub(began) > START_WITHIN {
         // A paused process must not start what was judged long ago.
         let spool = deployments.spool(&launch.attempt);
-        if machine.forbid_start(spool).await.unwrap_or(false) {
-            return not_started(desk, key, number, NotStarted::CouldNotSpawn, "the start came too late").await;
-        }
+        return match machine.forbid_start(spool).await {
+            Ok(true) => not_started(desk, key, number, NotStarted::CouldNotSpawn, "the start came too late").await,
+            // Its watcher finds out.
+            Ok(false) | Err(_) => Ok(Ran::Done),
+        };
     }
     let started = machine.start(launch, root, binary).await;
     match started {

@@ -3,6 +3,7 @@
 
 use super::retry::Ran;
 use super::run::{Desk, Trouble};
+use crate::checkpoints::due::was_made;
 use crate::checkpoints::file;
 use crate::checkpoints::fit::{Fit, Kept};
 use crate::checkpoints::key::SigningKey;
@@ -90,9 +91,12 @@ async fn contradicts(desk: &Desk<'_>, witnesses: &Witnesses) -> Result<Option<St
     let (log, key) = (store.log_id().to_owned(), witnesses.key.public(store.log_id()));
     let read = tokio::task::spawn_blocking(move || Kept::read(&path, &log, Some(&key))).await;
     let fit = async {
-        read.context("the file")??
-            .fit(store, &restore::acknowledged(store).await?)
-            .await
+        let kept = read.context("the file")??;
+        let was_written = was_made(store, CheckpointPlace::File).await?;
+        if let Some(why) = kept.suspicion(&store.head().await?, was_written) {
+            anyhow::bail!(why);
+        }
+        kept.fit(store, &restore::acknowledged(store).await?).await
     };
     match fit.await {
         Ok(Fit::Not(misfit)) => Ok(Some(format!("no checkpoint is made: {misfit}"))),

@@ -30,17 +30,21 @@ struct PastAttempt {
 
 /// What two people have settled may still be running on this host, for whichever release of the service, and so may what a
 /// restored log knows nothing of: nothing starts beside it.
-pub(super) async fn still_running(desk: &Desk<'_>, release: &Release, number: AttemptNumber) -> Option<String> {
+///
+/// # Errors
+/// Why it can't be told now, for people.
+pub(super) async fn still_running(
+    desk: &Desk<'_>,
+    release: &Release,
+    number: AttemptNumber,
+) -> Result<Option<String>, String> {
     let host = desk.outside.deployments.host();
     let service = Some(release.service.as_str());
-    let rows = match desk.handler.store.list("release/", service, &[], LOST_AMONG_MAX).await {
-        Ok(rows) => rows,
-        Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
-    };
-    for row in &rows {
+    let rows = desk.handler.store.list("release/", service, &[], LOST_AMONG_MAX).await;
+    for row in rows.map_err(|error| format!("earlier attempts can't be looked for: {error}"))? {
         // Also of a release that only a newer version can judge: what it left running is running.
         let Ok(other) = serde_json::from_str::<Past>(&row.state) else {
-            return Some(format!("the attempts of {} can't be read", row.stream));
+            return Ok(Some(format!("the attempts of {} can't be read", row.stream)));
         };
         for earlier in &other.attempts {
             let is_this = other.key == release.key && earlier.number == number;
@@ -54,11 +58,11 @@ pub(super) async fn still_running(desk: &Desk<'_>, release: &Release, number: At
             } else {
                 format!(" of {}", other.key)
             };
-            if let Some(list) = living(desk, id).await {
-                return Some(format!(
+            if let Some(list) = living(desk, id).await? {
+                return Ok(Some(format!(
                     "attempt {}{of} still runs on {host}, as process {list}; end it there first",
                     earlier.number
-                ));
+                )));
             }
         }
     }
@@ -66,35 +70,30 @@ pub(super) async fn still_running(desk: &Desk<'_>, release: &Release, number: At
 }
 
 /// The processes of an attempt on this host, for people; nothing if there are none.
-async fn living(desk: &Desk<'_>, id: String) -> Option<String> {
-    let living = desk.outside.machine.living_of(id).await.unwrap_or_default();
+async fn living(desk: &Desk<'_>, id: String) -> Result<Option<String>, String> {
+    let living = desk.outside.machine.living_of(id).await;
+    let living = living.map_err(|error| format!("the processes of earlier attempts can't be looked at: {error}"))?;
     let list = living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!list.is_empty()).then_some(list)
+    Ok((!list.is_empty()).then_some(list))
 }
 
 /// A script of this log's lost history that still runs on this host: its spool is here, and the log knows no such attempt. Whose
 /// service it is can't be told for sure, so nothing starts beside it.
-async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
+async fn unknown_running(desk: &Desk<'_>) -> Result<Option<String>, String> {
     let deployments = &desk.outside.deployments;
     let machine = &desk.outside.machine;
     let spools = machine
         .unfinished(deployments.spool_root.clone(), id_ending(desk))
         .await;
-    let spools = match spools {
-        Ok(spools) => spools,
-        Err(error) => return Some(format!("earlier spools can't be looked at: {error}")),
-    };
-    for id in spools {
+    for id in spools.map_err(|error| format!("earlier spools can't be looked at: {error}"))? {
         let mut words = id.splitn(3, '.');
         let key = words.next().and_then(|key| ReleaseKey::new(key).ok());
         let number: Option<AttemptNumber> = words.next().and_then(|number| number.parse().ok());
         let row = match &key {
-            Some(key) => match desk.handler.store.stream(&key.stream()).await {
-                Ok(row) => row,
-                Err(error) => return Some(format!("earlier attempts can't be looked for: {error}")),
-            },
-            None => None,
+            Some(key) => desk.handler.store.stream(&key.stream()).await,
+            None => Ok(None),
         };
+        let row = row.map_err(|error| format!("earlier attempts can't be looked for: {error}"))?;
         let known: Option<Past> = row.and_then(|row| serde_json::from_str(&row.state).ok());
         let attempt = known.as_ref().zip(number).and_then(|(release, number)| {
             let attempt = release.attempts.iter().find(|attempt| attempt.number == number)?;
@@ -105,14 +104,14 @@ async fn unknown_running(desk: &Desk<'_>) -> Option<String> {
         }
         let processes = match machine.observe(deployments.spool(&id)).await {
             Ok(Observation::Running { pid: Some(pid), .. }) => Some(pid.to_string()),
-            _ => living(desk, id.clone()).await,
+            _ => living(desk, id.clone()).await?,
         };
         if let Some(list) = processes {
-            return Some(format!(
+            return Ok(Some(format!(
                 "a script that was started before the database was restored, {id}, still runs on {}, as process {list}; end it there first",
                 deployments.host()
-            ));
+            )));
         }
     }
-    None
+    Ok(None)
 }

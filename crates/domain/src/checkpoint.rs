@@ -12,6 +12,8 @@ use std::fmt;
 pub const ORIGIN_PREFIX: &str = "countersign/";
 /// The signature type of plain Ed25519 in a signed note.
 const ED25519: u8 = 1;
+/// How long such a signature is.
+const ED25519_BYTES: usize = 64;
 /// Signatures that one note may carry.
 const SIGNATURES_MAX: usize = 16;
 /// An em dash: it begins a signature's line.
@@ -164,6 +166,20 @@ pub fn notes(text: &str) -> Result<Vec<Note>, String> {
     Ok(notes)
 }
 
+/// Where a last note begins whose writer was cut off: it ends before its signature is whole, and nothing follows it.
+pub fn unfinished_at(text: &str) -> Option<usize> {
+    let begins = |at: &usize| text[*at..].starts_with(ORIGIN_PREFIX);
+    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+    let at = lines.filter(begins).next_back()?;
+    let rest = &text[at..];
+    let is_whole = |notes: Vec<Note>| {
+        let mut signatures = notes.iter().flat_map(|note| &note.signatures);
+        signatures.all(|signature| signature.bytes.len() >= ED25519_BYTES)
+    };
+    let is_cut = !rest.ends_with('\n') || !rest.lines().any(|line| line.starts_with(DASH));
+    (is_cut && !notes(rest).is_ok_and(is_whole)).then_some(at)
+}
+
 /// The note that begins with the first of `lines`, and how many lines it takes.
 fn note(lines: &[&str]) -> Result<(Note, usize), String> {
     let no = |why: &str| Err(format!("this begins like a checkpoint, but {why}"));
@@ -274,6 +290,28 @@ mod tests {
         assert_eq!(read[0].checkpoint, sample());
         assert!(key().is_named_by(&read[0].signatures[0]));
         assert_eq!(read[0].signatures[0].bytes, vec![9; 64]);
+    }
+
+    #[test]
+    fn only_a_last_note_that_was_cut_off_is_unfinished() {
+        let written = sample().signed(&key(), |_| vec![9; 64]);
+        let before = format!("{written}\n");
+        for cut in 1..written.len() - 1 {
+            let Some(part) = written.get(..cut) else { continue };
+            let text = format!("{before}{part}");
+            // A beginning that is not even the prefix is no note.
+            let expected = part.starts_with(ORIGIN_PREFIX).then_some(before.len());
+            assert_eq!(unfinished_at(&text), expected, "{part:?}");
+            let kept = &text[..unfinished_at(&text).unwrap_or(text.len())];
+            assert_eq!(notes(kept).map(|notes| notes.len()), Ok(1), "{part:?}");
+            // Whatever follows it, it was not the last thing that was written.
+            assert_eq!(unfinished_at(&format!("{part}\n\n{written}")), None, "{part:?}");
+        }
+        for whole in [&written, written.trim_end(), "", "nothing here"] {
+            assert_eq!(unfinished_at(whole), None, "{whole:?}");
+        }
+        // A whole signature under something else was not cut off.
+        assert_eq!(unfinished_at(&written.replacen("\n12\n", "\nx\n", 1)), None);
     }
 
     #[test]

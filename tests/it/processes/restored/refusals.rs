@@ -83,6 +83,7 @@ async fn a_log_that_was_rewritten(engine: Engine) {
     let first = checkpoint_beyond(&world, 0).await;
     let kept = fs::read_to_string(file(&world)).unwrap();
     let fits = notes(&world)[0].checkpoint.clone();
+    let cut_off = another(&world, 9_999);
 
     // The database is put back, or rewritten, under a running bot: it signs nothing that contradicts the file.
     fs::write(file(&world), format!("{kept}\n{}", another(&world, 9_999))).unwrap();
@@ -125,19 +126,61 @@ async fn a_log_that_was_rewritten(engine: Engine) {
     let raised = kept.replacen(&format!("\n{first}\n"), &format!("\n{}\n", first + 5), 1);
     refused(raised, &["forged", "somebody else wrote into it"]).await;
     refused(
-        format!("{kept}\ncountersign/{}\n", fits.log),
+        format!("countersign/{}\n\n{kept}", fits.log),
         &["begins like a checkpoint"],
     )
     .await;
 
-    // The file of before, and a checkpoint by an earlier key that fits, are served.
+    // A disk that is not mounted; and nothing makes a file there.
+    fs::remove_file(file(&world)).unwrap();
+    let said = verb(&world, &["serve"], 1).await;
+    assert!(
+        said.contains("is not there, and checkpoints of this log were written"),
+        "{said}"
+    );
+    assert!(!fs::exists(file(&world)).unwrap());
+
+    // The file of before, a checkpoint by an earlier key that fits, and one whose writer was cut off, are served.
     let earlier = SigningKey::new(&Secret::new("YW4gZWFybGllciBrZXksIG9mIDMyIGJ5dGVzLCBubyE=")).unwrap();
     let old = earlier.sign(&fits);
-    fs::write(file(&world), format!("{old}\n{kept}")).unwrap();
+    fs::write(file(&world), format!("{old}\n{kept}\n{}", &cut_off[..70])).unwrap();
     let bot = world.serve("again", "all").await;
     assert!(bot.tail(50).contains("are not signed by this key"), "{}", bot.tail(50));
     let (id, _) = dead(&world).await.remove(0);
     verb(&world, &["jobs", "retry", &id], 0).await;
+    world.settles().await;
+    bot.terminate().await;
+    println!("{engine:?}: {}", world.audit().await);
+}
+
+#[test]
+fn an_empty_database_beside_the_checkpoints_of_another_log_is_not_served() {
+    run(Engine::Sqlite, an_empty_database);
+}
+
+async fn an_empty_database(engine: Engine) {
+    let mut world = with_file(engine).await;
+    let bot = world.serve("bot", "all").await;
+    world.slack.set_bot_urls(std::slice::from_ref(&bot.url));
+    plans(&world, "REL-789").await;
+    let entries = checkpoint_beyond(&world, 0).await;
+    bot.terminate().await;
+    let filled = std::mem::replace(&mut world.database, new_place(engine).await);
+    world.moves_to(new_place(engine).await);
+    let said = verb(&world, &["serve"], 1).await;
+    let up_to = format!("up to entry {entries}");
+    for part in ["this database is empty", &up_to, "an audit.file of its own"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    // Whoever says that the file is lost goes on without it.
+    world.moves_to(filled);
+    fs::write(file(&world), "").unwrap();
+    let bot = world.serve("again", "all").await;
+    assert!(
+        bot.tail(50).contains("holds no checkpoint of this log"),
+        "{}",
+        bot.tail(50)
+    );
     world.settles().await;
     bot.terminate().await;
     println!("{engine:?}: {}", world.audit().await);
