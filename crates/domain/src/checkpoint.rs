@@ -169,8 +169,8 @@ pub fn notes(text: &str) -> Result<Vec<Note>, String> {
 /// Where a last note begins whose writer was cut off: it ends before its signature is whole, and nothing follows it.
 pub fn unfinished_at(text: &str) -> Option<usize> {
     let begins = |at: &usize| text[*at..].starts_with(ORIGIN_PREFIX);
-    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
-    let at = lines.filter(begins).next_back()?;
+    let mut lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+    let at = lines.rfind(begins)?;
     let rest = &text[at..];
     let is_whole = |notes: Vec<Note>| {
         let mut signatures = notes.iter().flat_map(|note| &note.signatures);
