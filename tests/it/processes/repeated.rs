@@ -365,11 +365,12 @@ async fn every_job_runs_twice_at_once(engine: Engine) {
             "SourceResolved",
             "DeploymentRequested",
             "AttemptStarting",
-            "AttemptRunning",
             "AttemptEnded",
         ] {
             assert_eq!(count(event), 1, "{key}: {event}");
         }
+        // Its end may be known before anybody has seen it run.
+        assert!(count("AttemptRunning") <= 1, "{key}");
     }
     let more: BTreeMap<String, usize> = copies(&bot).into_iter().filter(|(_, count)| *count > 1).collect();
     assert!(

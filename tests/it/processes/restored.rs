@@ -414,9 +414,10 @@ async fn nothing_starts_beside_the_lost_script(world: &World) {
     for process in living_of(&lost) {
         let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::KILL);
     }
+    let status = world.path("data/attempts").join(&lost).join("status.json");
     world
-        .wait("the lost script to end", async || {
-            living_of(&lost).is_empty().then_some(())
+        .wait("the lost script to end, and its supervisor to say so", async || {
+            (living_of(&lost).is_empty() && status.exists()).then_some(())
         })
         .await;
 }
