@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use countersign::app::{Part, Running, Setup, start};
 use countersign::clock::Clock;
 use countersign::config::{Config, Variables};
-use countersign::store::{JobFilter, MessageRow, Options, Store};
+use countersign::store::{JobFilter, MessageRow, Options, Store, StoreError};
 use domain::ids::ReleaseKey;
 use domain::release::Release;
 use playground::{Ack, Handle, Message, Workspace};
@@ -61,6 +61,19 @@ pub struct Told {
     pub name: String,
     pub logged_ms: i64,
     pub data: Value,
+}
+
+/// Asks again while the database is too loaded to answer: that is no answer.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(StoreError::Unavailable(_)) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            answer => return answer.unwrap(),
+        }
+    }
 }
 
 impl World {
@@ -217,11 +230,23 @@ impl World {
 
     /// `audit verify` and `audit replay` of the program itself find nothing wrong.
     pub async fn audit(&self) -> String {
-        let (code, verified) = self.verb(&["audit", "verify"]).await;
-        assert_eq!(code, Some(0), "audit verify: {verified}");
-        let (code, replayed) = self.verb(&["audit", "replay"]).await;
-        assert_eq!(code, Some(0), "audit replay: {replayed}");
+        let verified = self.intact("verify").await;
+        let replayed = self.intact("replay").await;
         format!("{}; {}", verified.trim(), replayed.trim())
+    }
+
+    /// What the verb said, once the database was free enough to answer it.
+    async fn intact(&self, verb: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (code, said) = self.verb(&["audit", verb]).await;
+            if code == Some(0) {
+                return said;
+            }
+            let is_loaded = said.contains("the database is not available, nothing was recorded");
+            assert!(is_loaded && Instant::now() < until, "audit {verb}: {code:?} {said}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// The database, opened for reading beside the bot.
@@ -241,18 +266,21 @@ impl World {
     }
 
     pub async fn head(&self) -> u64 {
-        self.store().await.head().await.unwrap().position
+        let store = self.store().await;
+        patiently(async || store.head().await).await.position
     }
 
     /// What was logged, from a position on.
     pub async fn log(&self, from: u64) -> Vec<Told> {
-        let entries = self.store().await.entries(from, 100_000).await.unwrap();
+        let store = self.store().await;
+        let entries = patiently(async || store.entries(from, 100_000).await).await;
         entries.iter().map(told).collect()
     }
 
     pub async fn told(&self, key: &str) -> Vec<Told> {
         let stream = ReleaseKey::new(key).unwrap().stream();
-        let entries = self.store().await.entries_of(&stream).await.unwrap();
+        let store = self.store().await;
+        let entries = patiently(async || store.entries_of(&stream).await).await;
         entries.iter().map(told).collect()
     }
 
@@ -264,7 +292,8 @@ impl World {
     /// The release as the log tells it.
     pub async fn release(&self, key: &str) -> Option<Release> {
         let stream = ReleaseKey::new(key).unwrap().stream();
-        let entries = self.store().await.entries_of(&stream).await.unwrap();
+        let store = self.store().await;
+        let entries = patiently(async || store.entries_of(&stream).await).await;
         countersign::handle::replay(&entries).unwrap()
     }
 
