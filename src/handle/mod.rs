@@ -27,7 +27,7 @@ use domain::people::Standing;
 use domain::policy::Policy;
 use domain::refusal::Refusal;
 use domain::rule::Rule;
-use domain::rules::sign_off::holds_until_ms;
+use domain::rules::gates::holds_until_ms;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::event::{NoticeStep, SourceProblem};
 use crate::ids::{CommitSha, Millis, PersonId, ReleaseKey, Version};
 use crate::release::{AttemptNumber, AttemptResult, Migration, SettlementChoice};
 use crate::role::Role;
-use crate::rule::Kind;
+use crate::rule::{Kind, Rule};
 use std::collections::BTreeSet;
 
 /// Who asks.
@@ -72,6 +72,15 @@ pub enum Intent {
     Withdraw {
         /// Why.
         reason: Option<PrivateText>,
+    },
+    /// Say that rules hold which nothing looks at by itself, and sign with it if wanted.
+    Attest(Box<Attested>),
+    /// Excuse a rule for this release.
+    Waive(Box<WaiverRequest>),
+    /// Take one's word on a rule back, or one's waiver of it.
+    TakeBack {
+        /// Which rule.
+        rule: Rule,
     },
     /// Give the release up.
     Cancel {
@@ -225,6 +234,43 @@ pub struct HotfixRequest {
     pub commit: Option<CommitSha>,
 }
 
+/// What one person says in one role, in one visit.
+#[derive(Debug, Clone)]
+pub struct Attested {
+    /// The role they say it in.
+    pub role: Role,
+    /// See [`Intent::SignOff`].
+    pub view: Option<String>,
+    /// Each its own entry in the log.
+    pub lines: Vec<AttestedLine>,
+    /// Whether they give the role's sign-off with it.
+    pub signs: bool,
+    /// What they saw, as text.
+    pub seen: Option<PrivateText>,
+}
+
+/// One rule that somebody says holds.
+#[derive(Debug, Clone)]
+pub struct AttestedLine {
+    /// The rule.
+    pub rule: Rule,
+    /// A note or a link.
+    pub note: Option<PrivateText>,
+}
+
+/// A waiver as a person filled it in.
+#[derive(Debug, Clone)]
+pub struct WaiverRequest {
+    /// The rule.
+    pub rule: Rule,
+    /// See [`Intent::SignOff`].
+    pub view: Option<String>,
+    /// Why.
+    pub justification: PrivateText,
+    /// When it is to be looked at again, UTC milliseconds.
+    pub follow_up_ms: Millis,
+}
+
 impl Intent {
     /// The texts behind the commitments that the intent's events will hold.
     pub fn texts(&self) -> Vec<&PrivateText> {
@@ -232,6 +278,13 @@ impl Intent {
             Self::Plan(plan) => vec![&plan.scope, &plan.dependencies, &plan.outcome, &plan.abort_criteria],
             Self::RequestHotfix(request) => vec![&request.justification],
             Self::SignOff { seen, .. } => seen.iter().collect(),
+            Self::Attest(said) => said
+                .lines
+                .iter()
+                .filter_map(|line| line.note.as_ref())
+                .chain(&said.seen)
+                .collect(),
+            Self::Waive(request) => vec![&request.justification],
             Self::Reject { reason, .. } => vec![reason],
             Self::Withdraw { reason } | Self::Cancel { reason } => reason.iter().collect(),
             Self::RecordEnd { output, .. } => output.iter().collect(),

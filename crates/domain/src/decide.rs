@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::command::{Actor, Command, Intent};
 use crate::event::Event;
 use crate::ids::{Millis, PersonId};
-use crate::intents::{authority, deployment, hotfix, notice, plan, settle, sign_off, source, start};
+use crate::intents::{attest, authority, deployment, hotfix, notice, plan, settle, sign_off, source, start};
 use crate::people::PersonFacts;
 use crate::policy::Policy;
 use crate::refusal::{Cause, Refusal};
@@ -34,6 +34,9 @@ pub fn decide(case: &Case, command: &Command, policy: &Policy, now_ms: Millis) -
         }
         Intent::Reject { role, view, reason } => sign_off::reject(&mut draft, actor, *role, view.as_deref(), reason),
         Intent::Withdraw { reason } => sign_off::withdraw(&mut draft, actor, reason.as_ref()),
+        Intent::Attest(said) => attest::attest(&mut draft, actor, said),
+        Intent::Waive(request) => attest::waive(&mut draft, actor, request),
+        Intent::TakeBack { rule } => attest::take_back(&mut draft, actor, *rule),
         Intent::Cancel { reason } => plan::cancel(&mut draft, actor, reason.as_ref()),
         Intent::Deploy => deployment::request(&mut draft, actor),
         Intent::StopDeployment => deployment::stop(&mut draft, actor),

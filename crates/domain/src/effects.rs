@@ -7,7 +7,7 @@ use crate::job::{Job, MessageId};
 use crate::policy::Policy;
 use crate::release::{Attempt, AttemptNumber, AttemptState, Release};
 use crate::role::Role;
-use crate::rules::sign_off;
+use crate::rules::{attested, sign_off};
 use std::collections::BTreeSet;
 
 /// A job and when it is due.
@@ -25,6 +25,7 @@ pub fn effects(release: &Release, events: &[Event], first_version: u64, policy: 
     let key = &release.key;
     let mut due = Vec::new();
     let of_release = events.iter().filter(|event| event.service_stream().is_none());
+    let mut before: Option<&Event> = None;
     for (version, event) in (first_version..).zip(of_release) {
         for (job, at_ms) in of_event(release, event, policy, now_ms) {
             due.push(Due { job, at_ms });
@@ -32,7 +33,10 @@ pub fn effects(release: &Release, events: &[Event], first_version: u64, policy: 
         if matches!(event, Event::ReleaseRejected { .. }) {
             due.extend(told_by_message(release, version, now_ms));
         }
-        if is_told(event) {
+        // What somebody says in one visit is told once.
+        let goes_on = matches!(event, Event::Attested { .. }) && matches!(before, Some(Event::Attested { .. }));
+        before = Some(event);
+        if is_told(event) && !goes_on {
             let message = MessageId::Story {
                 release: key.clone(),
                 version,
@@ -154,6 +158,13 @@ fn of_event(release: &Release, event: &Event, policy: &Policy, now_ms: Millis) -
             // When it expires, the card must say so by itself.
             let at_ms = sign_off::expires_ms(sign_off, release, policy);
             vec![(Job::LookAgain { release: key }, at_ms)]
+        }
+        Event::Attested { rule, attestation } => {
+            // When time makes it old, the card must say so by itself.
+            let counts_ms = attested::counts_ms(*rule, release);
+            let old_ms = counts_ms.map(|counts_ms| attestation.said_ms + counts_ms);
+            let look = old_ms.map(|at_ms| (Job::LookAgain { release: key }, at_ms));
+            look.into_iter().collect()
         }
         Event::ReleaseApproved {} => {
             // When the slot begins the deployment engineer may start: the card says so by itself. Its end is looked at since

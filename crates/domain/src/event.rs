@@ -2,6 +2,7 @@
 //! Names carry a version; a golden file in `tests/golden/` keeps every version that ever landed. A field
 //! is never removed or renamed, only a new version added.
 
+use crate::attestation::{Attestation, Waiver};
 use crate::digest::Digest;
 use crate::fingerprint::{Field, Fingerprint};
 use crate::ids::{CommitSha, EnvironmentName, Millis, PersonId, ReleaseKey, ServiceName, Version};
@@ -174,6 +175,38 @@ pub enum Event {
         by: PersonId,
         /// Why.
         reason: Option<Digest>,
+    },
+    /// Somebody said that a rule holds which nothing looks at by itself.
+    #[serde(rename = "Attested.v1")]
+    Attested {
+        /// Which rule.
+        rule: Rule,
+        /// Who, in which role, about what.
+        attestation: Box<Attestation>,
+    },
+    /// Somebody took back what they had said.
+    #[serde(rename = "AttestationWithdrawn.v1")]
+    AttestationWithdrawn {
+        /// Of which rule.
+        rule: Rule,
+        /// Who.
+        by: PersonId,
+    },
+    /// A rule was excused for this release.
+    #[serde(rename = "RuleWaived.v1")]
+    RuleWaived {
+        /// Which rule.
+        rule: Rule,
+        /// Who, in which role, why, until when.
+        waiver: Box<Waiver>,
+    },
+    /// Somebody took their waiver back.
+    #[serde(rename = "WaiverWithdrawn.v1")]
+    WaiverWithdrawn {
+        /// Of which rule.
+        rule: Rule,
+        /// Who.
+        by: PersonId,
     },
     /// Something was put off, to be done by a date (`owe`).
     #[serde(rename = "DebtIncurred.v1")]

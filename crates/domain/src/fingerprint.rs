@@ -1,13 +1,13 @@
 //! What a sign-off binds to: the release fingerprint, field by field, so that a change can say which
 //! field moved and whose sign-off it voids ("What every sign-off obeys" in the rulebook).
 
+use crate::attestation::Waiver;
 use crate::canonical;
 use crate::digest::Digest;
 use crate::ids::Millis;
 use crate::policy::Policy;
 use crate::release::Release;
 use crate::role::Role;
-use crate::rule::skipped_by_emergency;
 use crate::sabotage::{Guard, is_out};
 use crate::schedule::day_of;
 use serde::{Deserialize, Serialize};
@@ -52,11 +52,13 @@ pub enum Field {
     Executor,
     /// The deployment script's content.
     Script,
+    /// What is waived.
+    Waivers,
 }
 
 impl Field {
     /// Every field.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Target,
         Self::Kind,
         Self::Version,
@@ -74,6 +76,7 @@ impl Field {
         Self::Rules,
         Self::Executor,
         Self::Script,
+        Self::Waivers,
     ];
 
     /// The field as people say it.
@@ -96,6 +99,7 @@ impl Field {
             Self::Rules => "rules",
             Self::Executor => "way of deploying",
             Self::Script => "deployment script",
+            Self::Waivers => "what is waived",
         }
     }
 
@@ -110,6 +114,7 @@ impl Field {
                 role == Role::ProductOwner
             }
             Self::Migration => role == Role::QaLead,
+            Self::Waivers => matches!(role, Role::QaLead | Role::Cto | Role::TechLead),
             Self::Skips | Self::Justification => matches!(role, Role::Cto | Role::TechLead),
             Self::Outcome | Self::Length => false,
         }
@@ -130,7 +135,10 @@ impl Fingerprint {
             (Field::Kind, release.kind.key().to_owned()),
             (Field::Version, release.version.to_string()),
             (Field::Tickets, digest(json!(release.tickets))),
-            (Field::Rules, policy.effective_digest(release.kind).to_string()),
+            (
+                Field::Rules,
+                policy.effective_digest(release.kind, &release.service).to_string(),
+            ),
         ]);
         if let Some(source) = &release.source {
             fields.insert(Field::Commit, source.commit.to_string());
@@ -151,10 +159,38 @@ impl Fingerprint {
         }
         if let Some(justification) = &release.justification {
             fields.insert(Field::Justification, justification.to_string());
-            let skips: Vec<&str> = skipped_by_emergency().iter().map(|(_, rule)| rule.id()).collect();
+            let skips: Vec<&str> = policy
+                .skipped_by_emergency(&release.service)
+                .iter()
+                .map(|(_, rule)| rule.id())
+                .collect();
             fields.insert(Field::Skips, digest(json!(skips)));
         }
-        Self(fields)
+        let mut fingerprint = Self(fields);
+        let on = fingerprint.without_waivers();
+        let standing = |given: &Vec<Waiver>| given.iter().any(|waiver| waiver.on == on);
+        let waived = release.waivers.iter().filter(|(_, given)| standing(given));
+        let waived: Vec<&str> = waived.map(|(rule, _)| rule.id()).collect();
+        if !waived.is_empty() {
+            fingerprint.0.insert(Field::Waivers, waived.join(" "));
+        }
+        fingerprint
+    }
+
+    /// Only these fields.
+    #[must_use]
+    pub fn only(&self, fields: &[Field]) -> Self {
+        let kept = self.0.iter().filter(|(field, _)| fields.contains(field));
+        Self(kept.map(|(field, value)| (*field, value.clone())).collect())
+    }
+
+    /// The digest of everything but the waivers, which can't bind to themselves.
+    pub fn without_waivers(&self) -> Digest {
+        let all: Vec<Field> = Field::ALL
+            .into_iter()
+            .filter(|field| *field != Field::Waivers)
+            .collect();
+        self.only(&all).digest()
     }
 
     /// One digest over all fields.

@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod attestation;
 pub mod canonical;
 pub mod case;
 pub mod checkpoint;

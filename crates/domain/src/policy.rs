@@ -1,14 +1,15 @@
-//! The parameters of the rules: defaults equal the procedure, differences come from `[policy.rules]`.
-//! An empty set of differences is the procedure.
+//! What the rules do and their parameters: the defaults are the procedure, `[policy]` says what differs (`policy/read.rs`).
+
+mod read;
+
+pub use read::{Differences, PolicyProblem};
 
 use crate::digest::Digest;
 use crate::event::NoticeStep;
-use crate::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis};
-use crate::rule::{Effect, Kind, Rule};
+use crate::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, ServiceName};
+use crate::rule::{Effect, Kind, Rule, SkipReason};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// When the tech lead's sign-off of an emergency is needed (rule `signoff.tech-lead`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +23,22 @@ pub enum TechLeadMode {
     Owe,
 }
 
+/// What one rule does instead of its default, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// By kind; nothing inside where the rule does not apply any more.
+    pub effects: BTreeMap<Kind, Option<Effect>>,
+    /// Why it asks for less than the procedure does.
+    pub reason: Option<String>,
+}
+
 /// The parameters of all rules. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
+    /// What rules do that differs from the rulebook.
+    pub changes: BTreeMap<Rule, Change>,
+    /// The same for one service; it wins.
+    pub service_changes: BTreeMap<ServiceName, BTreeMap<Rule, Change>>,
     /// `signoff.tech-lead`: when it is needed.
     pub tech_lead_mode: TechLeadMode,
     /// `signoff.tech-lead`: how long a start waits for it in mode `block_then_owe`.
@@ -50,6 +64,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            changes: BTreeMap::new(),
+            service_changes: BTreeMap::new(),
             tech_lead_mode: TechLeadMode::BlockThenOwe,
             tech_lead_wait_ms: 15 * MINUTE_MS,
             tech_lead_within_ms: 24 * HOUR_MS,
@@ -73,99 +89,7 @@ pub const JUSTIFICATION_MIN_CHARS: usize = 20;
 /// The longest free text that is taken anywhere, in characters: Slack's own limit of an input.
 pub const TEXT_MAX_CHARS: usize = 3_000;
 
-/// A difference that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyProblem {
-    /// Such as `policy.rules."signoff.tech-lead".wait`.
-    pub key: String,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
-impl fmt::Display for PolicyProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
-    }
-}
-
 impl Policy {
-    /// The procedure with `differences`, by rule id and parameter.
-    ///
-    /// # Errors
-    /// Every difference that can't be used, all at once.
-    pub fn with_differences(differences: &BTreeMap<String, Value>) -> Result<Self, Vec<PolicyProblem>> {
-        let mut policy = Self::default();
-        let mut problems = Vec::new();
-        for (id, parameters) in differences {
-            let key = format!("policy.rules.\"{id}\"");
-            match (Rule::from_id(id), parameters.as_object()) {
-                (None, _) => problems.push(PolicyProblem {
-                    problem: format!("there is no rule `{id}`; docs/rulebook.md lists them"),
-                    key,
-                }),
-                (Some(_), None) => problems.push(PolicyProblem {
-                    key,
-                    problem: "must be a table of parameters".to_owned(),
-                }),
-                (Some(rule), Some(parameters)) => {
-                    for (name, value) in parameters {
-                        if let Err(problem) = policy.set(rule, name, value) {
-                            problems.push(PolicyProblem {
-                                key: format!("{key}.{name}"),
-                                problem,
-                            });
-                        }
-                    }
-                }
-            }
-        }
-        if policy.notice_mail_after_ms > policy.notice_page_after_ms
-            || policy.notice_page_after_ms > policy.notice_at_risk_after_ms
-            || policy.notice_at_risk_after_ms > policy.notice_breach_after_ms
-        {
-            problems.push(PolicyProblem {
-                key: "policy.rules.\"emergency.notice\"".to_owned(),
-                problem: "the steps must follow each other: mail_after, page_after, at_risk_after, at most 60m"
-                    .to_owned(),
-            });
-        }
-        if problems.is_empty() { Ok(policy) } else { Err(problems) }
-    }
-
-    fn set(&mut self, rule: Rule, name: &str, value: &Value) -> Result<(), String> {
-        let stricter = |limit: Millis| {
-            move |ms: Millis| {
-                if ms <= limit {
-                    Ok(ms)
-                } else {
-                    Err(format!("must be at most {}, the procedure's own limit", spell(limit)))
-                }
-            }
-        };
-        match (rule, name) {
-            (Rule::SignoffTechLead, "mode") => {
-                self.tech_lead_mode = serde_json::from_value(value.clone())
-                    .map_err(|_| "must be \"block\", \"block_then_owe\" or \"owe\"".to_owned())?;
-            }
-            (Rule::SignoffTechLead, "wait") => self.tech_lead_wait_ms = duration(value)?,
-            (Rule::SignoffTechLead, "within") => {
-                self.tech_lead_within_ms = duration(value).and_then(stricter(24 * HOUR_MS))?;
-            }
-            (Rule::SignoffCto, "deputy_after") => self.deputy_after_ms = duration(value)?,
-            (Rule::SignoffCto, "expires_after") => {
-                self.emergency_sign_off_ms = duration(value).and_then(stricter(4 * HOUR_MS))?;
-            }
-            (Rule::SignoffProductOwner | Rule::SignoffQaLead, "expires_after") => {
-                self.planned_sign_off_max_ms = duration(value).and_then(stricter(14 * DAY_MS))?;
-            }
-            (Rule::EmergencyNotice, "mail_after") => self.notice_mail_after_ms = duration(value)?,
-            (Rule::EmergencyNotice, "page_after") => self.notice_page_after_ms = duration(value)?,
-            (Rule::EmergencyNotice, "at_risk_after") => self.notice_at_risk_after_ms = duration(value)?,
-            _ => return Err(format!("rule `{rule}` has no parameter `{name}`")),
-        }
-        Ok(())
-    }
-
     /// `emergency.notice`: how long after the start a step of the ladder is due.
     pub fn notice_step_after_ms(&self, step: NoticeStep) -> Millis {
         match step {
@@ -175,11 +99,31 @@ impl Policy {
         }
     }
 
-    /// Digest of what the policy asks of a release of this kind: what a signer's approval rests on.
-    pub fn effective_digest(&self, kind: Kind) -> Digest {
+    /// What `rule` does to the start of a release of `service`, or nothing where it doesn't apply.
+    pub fn effect(&self, rule: Rule, kind: Kind, service: &ServiceName) -> Option<Effect> {
+        let of_service = self.service_changes.get(service).and_then(|changes| changes.get(&rule));
+        let changes = of_service.into_iter().chain(self.changes.get(&rule));
+        let changed = changes.filter_map(|change| change.effects.get(&kind)).next();
+        changed.copied().unwrap_or_else(|| rule.effect(kind))
+    }
+
+    /// What an emergency skips, by heading (`emergency.skip-staging`). Derived from what each rule does per kind, so that the list
+    /// can't drift from it.
+    pub fn skipped_by_emergency(&self, service: &ServiceName) -> Vec<(SkipReason, Rule)> {
+        let reason = |rule| SkipReason::of(rule, self.effect(rule, Kind::Emergency, service));
+        let mut skipped: Vec<(SkipReason, Rule)> = Rule::ALL
+            .iter()
+            .filter_map(|rule| Some((reason(*rule)?, *rule)))
+            .collect();
+        skipped.sort();
+        skipped
+    }
+
+    /// Digest of what the policy asks of a release of this service and kind: what a signer's approval rests on.
+    pub fn effective_digest(&self, kind: Kind, service: &ServiceName) -> Digest {
         let effects: BTreeMap<&str, Effect> = Rule::ALL
             .iter()
-            .filter_map(|rule| rule.effect(kind).map(|effect| (rule.id(), effect)))
+            .filter_map(|rule| Some((rule.id(), self.effect(*rule, kind, service)?)))
             .collect();
         let parameters = if kind.is_emergency() {
             serde_json::json!({
@@ -195,32 +139,6 @@ impl Policy {
     }
 }
 
-/// Reads `90s`, `15m`, `24h` or `14d`; at most a year.
-fn duration(value: &Value) -> Result<Millis, String> {
-    let expected = || "must be a duration such as \"15m\", \"24h\" or \"14d\"".to_owned();
-    let text = value.as_str().ok_or_else(expected)?;
-    let unit_at = text
-        .len()
-        .checked_sub(1)
-        .filter(|at| text.is_char_boundary(*at))
-        .ok_or_else(expected)?;
-    let (number, unit) = text.split_at(unit_at);
-    let unit_ms = match unit {
-        "s" => 1_000,
-        "m" => MINUTE_MS,
-        "h" => HOUR_MS,
-        "d" => DAY_MS,
-        _ => return Err(expected()),
-    };
-    let number: Millis = number.parse().map_err(|_| expected())?;
-    let ms = number.checked_mul(unit_ms).ok_or_else(expected)?;
-    if (1_000..=365 * DAY_MS).contains(&ms) {
-        Ok(ms)
-    } else {
-        Err(expected())
-    }
-}
-
 /// A duration in the largest unit that divides it: `15m`, `24h`.
 pub fn spell(ms: Millis) -> String {
     match ms {
@@ -228,61 +146,5 @@ pub fn spell(ms: Millis) -> String {
         ms if ms >= 2 * HOUR_MS && ms % HOUR_MS == 0 => format!("{}h", ms / HOUR_MS),
         ms if ms % MINUTE_MS == 0 => format!("{}m", ms / MINUTE_MS),
         ms => format!("{}s", ms / 1_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn check(differences: &Value) -> Result<Policy, Vec<String>> {
-        let differences = serde_json::from_value(differences.clone()).unwrap();
-        Policy::with_differences(&differences).map_err(|problems| problems.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn no_difference_is_the_procedure() {
-        assert_eq!(check(&json!({})).unwrap(), Policy::default());
-    }
-
-    #[test]
-    fn differences_are_read_by_rule_and_parameter() {
-        let policy = check(
-            &json!({"signoff.tech-lead": {"mode": "owe", "within": "12h"}, "emergency.notice": {"mail_after": "90s"}}),
-        )
-        .unwrap();
-        assert_eq!(policy.tech_lead_mode, TechLeadMode::Owe);
-        assert_eq!(policy.tech_lead_within_ms, 12 * HOUR_MS);
-        assert_eq!(policy.notice_mail_after_ms, 90_000);
-        assert_ne!(
-            policy.effective_digest(Kind::Emergency),
-            Policy::default().effective_digest(Kind::Emergency)
-        );
-        assert_eq!(
-            policy.effective_digest(Kind::Minor),
-            Policy::default().effective_digest(Kind::Minor)
-        );
-    }
-
-    #[test]
-    fn every_problem_is_named_at_once_with_its_key() {
-        let problems = check(&json!({
-            "signoff.boss": {}, "signoff.cto": {"expires_after": "5h", "quorum": 2}, "signoff.tech-lead": {"mode": "never", "wait": "soon"},
-            "emergency.notice": {"mail_after": "20m"}, "deploy.start": 7
-        }))
-        .unwrap_err();
-        assert_eq!(
-            problems,
-            [
-                "policy.rules.\"deploy.start\": must be a table of parameters",
-                "policy.rules.\"signoff.boss\": there is no rule `signoff.boss`; docs/rulebook.md lists them",
-                "policy.rules.\"signoff.cto\".expires_after: must be at most 4h, the procedure's own limit",
-                "policy.rules.\"signoff.cto\".quorum: rule `signoff.cto` has no parameter `quorum`",
-                "policy.rules.\"signoff.tech-lead\".mode: must be \"block\", \"block_then_owe\" or \"owe\"",
-                "policy.rules.\"signoff.tech-lead\".wait: must be a duration such as \"15m\", \"24h\" or \"14d\"",
-                "policy.rules.\"emergency.notice\": the steps must follow each other: mail_after, page_after, at_risk_after, at most 60m",
-            ]
-        );
     }
 }

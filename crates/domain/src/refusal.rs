@@ -51,6 +51,12 @@ pub enum Cause {
     ChooseRole(BTreeSet<Role>),
     /// Nothing of theirs to withdraw.
     NothingSigned,
+    /// Nobody's word meets this rule, or it doesn't apply here.
+    NotAttestable,
+    /// Nobody may waive this rule, or it doesn't apply here.
+    NotWaivable,
+    /// Whose gate it is doesn't waive it.
+    OwnGate,
     /// What they had in view is not what stands now.
     StaleView,
     /// The planned slot is over; a sign-off would count for nothing.
@@ -93,6 +99,9 @@ impl Cause {
             Self::SignedAnotherRole(_) => "signed_another_role",
             Self::ChooseRole(_) => "choose_role",
             Self::NothingSigned => "nothing_signed",
+            Self::NotAttestable => "not_attestable",
+            Self::NotWaivable => "not_waivable",
+            Self::OwnGate => "own_gate",
             Self::StaleView => "stale_view",
             Self::SlotOver => "slot_over",
             Self::Incomplete(_) => "incomplete",

@@ -2,6 +2,7 @@
 
 mod evolve;
 
+use crate::attestation::{Attestation, Waiver};
 use crate::digest::Digest;
 use crate::event::{Event, NoticeStep, SignOff, SourceProblem};
 use crate::ids::{CommitSha, EnvironmentName, Millis, PersonId, ReleaseKey, ServiceName, Version};
@@ -371,6 +372,15 @@ pub struct Release {
     pub debts: BTreeMap<Rule, Debt>,
     /// All tries.
     pub attempts: Vec<Attempt>,
+    /// What people said of rules that nothing looks at by itself, each person's last word.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attestations: BTreeMap<Rule, Vec<Attestation>>,
+    /// What was excused, and by whom.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waivers: BTreeMap<Rule, Vec<Waiver>>,
+    /// How often something was excused, or no more: part of what a signer has in view.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiver_changes: u32,
     /// Everybody who holds a copy of the question, with role and revision: their messages are kept true.
     pub copies: BTreeSet<(Role, PersonId, u32)>,
 }
@@ -474,6 +484,9 @@ impl Release {
             rounds: BTreeMap::new(),
             debts: BTreeMap::new(),
             attempts: Vec::new(),
+            attestations: BTreeMap::new(),
+            waivers: BTreeMap::new(),
+            waiver_changes: 0,
             copies: BTreeSet::new(),
         }
     }
@@ -490,10 +503,11 @@ impl Release {
         self.attempts.iter().find(|attempt| attempt.number == number)
     }
 
-    /// What a signer must have had in view: changes with every revision and with every word that was taken back.
+    /// What a signer must have had in view: changes with every revision, every word that was taken back and every waiver.
     /// Buttons carry it, so that nobody signs what they didn't see.
     pub fn view(&self) -> String {
-        format!("{}.{}", self.revision, self.rounds.values().sum::<u32>())
+        let taken_back: u32 = self.rounds.values().sum();
+        format!("{}.{}", self.revision, taken_back + self.waiver_changes)
     }
 
     /// Whether `person` asked for it, answers for it or wrote it: such people never sign it.
@@ -514,6 +528,11 @@ impl Release {
             .filter(|(_, debt)| debt.closed.is_none())
             .map(|(rule, debt)| (*rule, debt))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The revision in a [`Release::view`].

@@ -1,6 +1,7 @@
 //! The rulebook as data: each rule's id, its clause, what it asks for, and what it does per kind.
 //! Nothing here decides; `rules/` does.
 
+use crate::role::Role;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,6 +18,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Major, Self::Minor, Self::Emergency];
+
     /// The kind in one word.
     pub fn key(self) -> &'static str {
         match self {
@@ -48,8 +52,45 @@ pub enum Effect {
     Action,
 }
 
+impl Effect {
+    /// The effect in one word.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Warn => "warn",
+            Self::Show => "show",
+            Self::Owe => "owe",
+            Self::Action => "action",
+        }
+    }
+}
+
+/// How a rule is judged (`docs/rulebook.md`, "How a rule is satisfied").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// By Countersign, from its own record or configuration.
+    Recorded,
+    /// By a probe or a report; until one is built or configured, so many different people of these roles say so.
+    Attested(&'static [Role], usize),
+    /// It is done by Countersign, and never holds a start.
+    Done,
+    /// Not yet: nothing of this version looks at it, and it says so instead of holding anything.
+    NotYet,
+}
+
+/// Who may waive a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waivable {
+    /// Nobody.
+    Never,
+    /// One of these roles.
+    By(&'static [Role]),
+    /// All of these roles together.
+    ByAll(&'static [Role]),
+}
+
 macro_rules! rules {
-    ($($variant:ident $id:literal $clause:literal $planned:expr, $emergency:expr, $summary:literal;)*) => {
+    ($($variant:ident $id:literal $clause:literal $planned:expr, $emergency:expr, $judged:expr, $waivable:expr, $summary:literal;)*) => {
         /// A rule of the rulebook.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Rule {
@@ -57,7 +98,7 @@ macro_rules! rules {
         }
 
         impl Rule {
-            /// Every rule that the code knows.
+            /// Every rule, in the order of the rulebook.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name used everywhere, such as `signoff.cto`.
@@ -70,7 +111,7 @@ macro_rules! rules {
                 match self { $(Self::$variant => $clause,)* }
             }
 
-            /// What it asks for, in a line.
+            /// What must hold, in a line: also what somebody says who attests it.
             pub fn summary(self) -> &'static str {
                 match self { $(Self::$variant => $summary,)* }
             }
@@ -80,6 +121,16 @@ macro_rules! rules {
                 let (planned, emergency): (Option<Effect>, Option<Effect>) =
                     match self { $(Self::$variant => ($planned, $emergency),)* };
                 if kind.is_emergency() { emergency } else { planned }
+            }
+
+            /// How it is judged.
+            pub fn judged(self) -> Judged {
+                match self { $(Self::$variant => $judged,)* }
+            }
+
+            /// Who may waive it.
+            pub fn waivable(self) -> Waivable {
+                match self { $(Self::$variant => $waivable,)* }
             }
         }
     };
@@ -92,45 +143,123 @@ const OWE: Option<Effect> = Some(Effect::Owe);
 const ACTION: Option<Effect> = Some(Effect::Action);
 const NONE: Option<Effect> = None;
 
+const RECORDED: Judged = Judged::Recorded;
+const DONE: Judged = Judged::Done;
+const NOT_YET: Judged = Judged::NotYet;
+const RELEASE_MANAGER: Judged = Judged::Attested(&[Role::ReleaseManager], 1);
+const ENGINEER: Judged = Judged::Attested(&[Role::DeploymentEngineer], 1);
+const QA: Judged = Judged::Attested(&[Role::QaLead], 1);
+const OWNER: Judged = Judged::Attested(&[Role::ProductOwner], 1);
+const TECH_LEAD: Judged = Judged::Attested(&[Role::TechLead], 1);
+/// "Updated by one person and reviewed by another": whoever of these has done either.
+const TWO_WRITERS: Judged = Judged::Attested(
+    &[Role::ProductOwner, Role::QaLead, Role::TechLead, Role::ReleaseManager],
+    2,
+);
+
+const NEVER: Waivable = Waivable::Never;
+const BY_MANAGER: Waivable = Waivable::By(&[Role::ReleaseManager]);
+const BY_TECH_LEAD: Waivable = Waivable::By(&[Role::TechLead]);
+const BY_OWNER: Waivable = Waivable::By(&[Role::ProductOwner]);
+const BY_OWNER_AND_QA: Waivable = Waivable::ByAll(&[Role::ProductOwner, Role::QaLead]);
+
 rules! {
-    ScopeCovered "scope.covered" "1.2, 1.3" SHOW, SHOW, "every service and environment is configured";
-    RolesCommands "roles.commands" "2.1, 2.2" BLOCK, BLOCK, "who may ask for what";
-    PlanComplete "plan.complete" "2.1, 3.1, 4.2, 4.6" BLOCK, BLOCK, "the plan is complete";
-    PlanType "plan.type" "3.2, 4.1" WARN, NONE, "one major per quarter, minor per sprint";
-    VcsBranch "vcs.branch" "3.5" BLOCK, OWE, "the commit is on main or its release branch";
-    VcsTag "vcs.tag" "3.3, 3.5, 5.1.2" BLOCK, BLOCK, "the version's tag exists and is pinned to one commit";
-    VcsReviewed "vcs.reviewed" "3.5" BLOCK, OWE, "every commit was reviewed";
-    VcsTicketIds "vcs.ticket-ids" "3.3, 3.5" BLOCK, OWE, "every commit names a ticket";
-    VcsFixBranches "vcs.fix-branches" "3.1" BLOCK, OWE, "fixes come from branches that name their bug";
-    StageStaging "stage.staging" "2.4, 3.1, 3.4" BLOCK, OWE, "deployed to staging and verified there by QA";
-    StageIntegration "stage.integration" "3.1" BLOCK, OWE, "integration tests complete";
-    StageAcceptance "stage.acceptance" "3.1" BLOCK, OWE, "demonstrated to and accepted by stakeholders";
-    CriteriaCoverage "criteria.coverage" "4.3" BLOCK, OWE, "unit tests cover at least 90 %";
-    CriteriaBugs "criteria.bugs" "4.3" BLOCK, OWE, "no open critical or high bug";
-    CriteriaPerformance "criteria.performance" "4.3" BLOCK, OWE, "performance within thresholds";
-    CriteriaDocs "criteria.docs" "4.3" BLOCK, OWE, "documentation updated and reviewed";
-    RiskRollbackTested "risk.rollback-tested" "4.4" BLOCK, OWE, "the rollback ran in staging";
-    DepsVersions "deps.versions" "4.6, 5.2.1" BLOCK, OWE, "dependency versions checked in staging";
-    SignoffProductOwner "signoff.product-owner" "2.1, 3.1, 4.5" BLOCK, NONE, "the product owner approves scope and start";
-    SignoffQaLead "signoff.qa-lead" "2.1, 4.5" BLOCK, NONE, "the QA lead signs off the tests";
-    SignoffCto "signoff.cto" "3.4" NONE, BLOCK, "the CTO approves, or the deputy whom the CTO named";
-    SignoffTechLead "signoff.tech-lead" "4.5" NONE, BLOCK, "the tech lead approves, at once or afterwards";
-    SignoffRecorded "signoff.recorded" "4.5" BLOCK, OWE, "every sign-off stands on the record with time and name";
-    SchedulePeak "schedule.peak" "4.2" BLOCK, SHOW, "not in peak usage";
-    ScheduleWindow "schedule.window" "4.2" BLOCK, SHOW, "inside a maintenance window";
-    ScheduleFreeze "schedule.freeze" "added" BLOCK, SHOW, "no freeze";
-    Notice24h "notice.24h" "4.2" BLOCK, NONE, "teams were told 24 hours before";
-    NoticeResult "notice.result" "2.4, 5.3.3" ACTION, ACTION, "#releases learns of success, failure and rollback";
-    EmergencyJustification "emergency.justification" "3.4" NONE, BLOCK, "a written justification of at least 20 characters";
-    EmergencySkipStaging "emergency.skip-staging" "3.4" NONE, SHOW, "what is skipped is listed for the CTO";
-    EmergencyNotice "emergency.notice" "3.4" NONE, ACTION, "all teams are told in #releases within 1 hour";
-    EmergencyReview "emergency.review" "added" NONE, OWE, "debts are closed by the next working day";
-    DeployStart "deploy.start" "2.1, 3.4, 5.2" BLOCK, BLOCK, "started by the right person, at the right time, once";
-    DeployExclusive "deploy.exclusive" "4.4" BLOCK, BLOCK, "one deployment at a time per service and environment";
-    DeployScript "deploy.script" "5.2.2" BLOCK, BLOCK, "the deployment script is known and unchanged";
+    ScopeCovered "scope.covered" "1.2, 1.3" SHOW, SHOW, RECORDED, NEVER, "the service and its environment are configured";
+    RolesCommands "roles.commands" "2.1, 2.2" BLOCK, BLOCK, RECORDED, NEVER, "only who may ask for something gets it";
+    RolesContacts "roles.contacts" "2.4" BLOCK, SHOW, RELEASE_MANAGER, BY_MANAGER, "name, phone and e-mail of release manager, tech lead, product owner and their deputies are known and were confirmed in the last 90 days";
+    PolicyChange "policy.change" "added" BLOCK, BLOCK, RECORDED, NEVER, "the policy in use was taken on by the admins";
+
+    PlanComplete "plan.complete" "2.1, 3.1, 4.2, 4.6" BLOCK, BLOCK, RECORDED, NEVER, "the plan is complete, and a release manager answers for it";
+    PlanTicket "plan.ticket" "2.3, 3.1, 3.2" BLOCK, OWE, RELEASE_MANAGER, NEVER, "the release's ticket exists in Jira, linked with its sprint and the tickets in it";
+    PlanType "plan.type" "3.2, 4.1" WARN, NONE, NOT_YET, NEVER, "at most one major release per quarter, minor ones by sprint";
+    VcsBranch "vcs.branch" "3.5" BLOCK, OWE, TECH_LEAD, BY_TECH_LEAD, "the commit is on main or on its release branch";
+    VcsTag "vcs.tag" "3.3, 3.5, 5.1.2" BLOCK, BLOCK, RECORDED, NEVER, "the version's tag exists and is pinned to one commit";
+    VcsReviewed "vcs.reviewed" "3.5" BLOCK, OWE, TECH_LEAD, BY_TECH_LEAD, "every commit came by a merged pull request that somebody else had approved";
+    VcsTicketIds "vcs.ticket-ids" "3.3, 3.5" BLOCK, OWE, TECH_LEAD, BY_TECH_LEAD, "every commit names a ticket";
+    VcsScope "vcs.scope" "3.3, 4.5" BLOCK, SHOW, TECH_LEAD, BY_OWNER, "the tickets of the commits are those of the plan";
+    VcsFixBranches "vcs.fix-branches" "3.1" BLOCK, OWE, TECH_LEAD, BY_TECH_LEAD, "since staging only fixes came in, from branches that name their bug";
+    VcsMergedBack "vcs.merged-back" "3.5" OWE, OWE, TECH_LEAD, BY_TECH_LEAD, "the released commit is in main and develop";
+
+    StageStaging "stage.staging" "2.4, 3.1, 3.4" BLOCK, OWE, QA, NEVER, "this build was deployed to staging and verified there by QA";
+    StageIntegration "stage.integration" "3.1" BLOCK, OWE, QA, BY_TECH_LEAD, "the integration tests ran on this build, at least one, and none failed";
+    StageAcceptance "stage.acceptance" "3.1" BLOCK, OWE, OWNER, BY_MANAGER, "this build was demonstrated to stakeholders, and they accepted it";
+    StageOpsReady "stage.ops-ready" "2.2, 2.4, 3.1" BLOCK, SHOW, ENGINEER, BY_MANAGER, "production is set up and ready for it";
+
+    CriteriaCoverage "criteria.coverage" "4.3" BLOCK, OWE, QA, BY_TECH_LEAD, "the unit tests pass and cover at least 90 % of the lines";
+    CriteriaBugs "criteria.bugs" "4.3" BLOCK, OWE, QA, BY_OWNER_AND_QA, "no open bug of critical or high severity";
+    CriteriaPerformance "criteria.performance" "4.3" BLOCK, OWE, QA, BY_TECH_LEAD, "the performance tests are within their thresholds";
+    CriteriaDocs "criteria.docs" "4.3" BLOCK, OWE, TWO_WRITERS, BY_OWNER, "the documentation is updated by one person and reviewed by another, or there is nothing to document";
+    RiskMigrations "risk.migrations" "4.4, 5.1.2" BLOCK, SHOW, TECH_LEAD, BY_TECH_LEAD, "the migration ran in staging on this build, and its way back is known";
+    RiskRollbackTested "risk.rollback-tested" "4.4" BLOCK, OWE, ENGINEER, BY_TECH_LEAD, "the rollback from this version ran in staging in the last 14 days";
+    RiskNoConflict "risk.no-conflict" "4.4" BLOCK, SHOW, RELEASE_MANAGER, BY_MANAGER, "no other deployment, freeze or maintenance falls into the slot";
+
+    SignoffProductOwner "signoff.product-owner" "2.1, 3.1, 4.5" BLOCK, NONE, RECORDED, NEVER, "the product owner approves scope and start";
+    SignoffQaLead "signoff.qa-lead" "2.1, 4.5" BLOCK, NONE, RECORDED, NEVER, "the QA lead signs off the tests";
+    SignoffCto "signoff.cto" "3.4" NONE, BLOCK, RECORDED, NEVER, "the CTO approves, or the deputy whom the CTO named";
+    SignoffTechLead "signoff.tech-lead" "4.5" NONE, BLOCK, RECORDED, NEVER, "the tech lead approves, at once or afterwards";
+    SignoffRecorded "signoff.recorded" "4.5" BLOCK, OWE, RECORDED, NEVER, "every sign-off stands on the record with time and name";
+
+    ScheduleCalendar "schedule.calendar" "2.3, 4.2" OWE, OWE, RELEASE_MANAGER, BY_MANAGER, "the release stands in the shared release calendar";
+    SchedulePeak "schedule.peak" "4.2" BLOCK, SHOW, NOT_YET, BY_MANAGER, "not in peak usage";
+    ScheduleWindow "schedule.window" "4.2" BLOCK, SHOW, NOT_YET, BY_MANAGER, "inside a maintenance window";
+    ScheduleFreeze "schedule.freeze" "added" BLOCK, SHOW, NOT_YET, BY_MANAGER, "no freeze is on";
+    Notice24h "notice.24h" "4.2" BLOCK, NONE, NOT_YET, NEVER, "teams were told 24 hours before";
+    NoticeUserFacing "notice.user-facing" "4.2" BLOCK, NONE, NOT_YET, BY_OWNER, "stakeholders were told of what users will notice";
+    NoticeUserFacingDone "notice.user-facing-done" "5.3.3" OWE, OWE, NOT_YET, NEVER, "stakeholders are told of what users notice now";
+    NoticeProgress "notice.progress" "2.4" ACTION, ACTION, NOT_YET, NEVER, "the team reads daily what is next, and what waits for whom";
+    PageConfluence "page.confluence" "4.2" OWE, OWE, RELEASE_MANAGER, BY_MANAGER, "the Confluence page holds version, date and tickets";
+
+    EmergencyJustification "emergency.justification" "3.4" NONE, BLOCK, RECORDED, NEVER, "a written justification of at least 20 characters";
+    EmergencyCritical "emergency.critical" "4.1" NONE, SHOW, NOT_YET, NEVER, "it mends a critical bug or incident, by the end of the next day";
+    EmergencyPrefix "emergency.prefix" "3.4" NONE, ACTION, NOT_YET, NEVER, "the ticket's summary begins with HOTFIX";
+    EmergencySkipStaging "emergency.skip-staging" "3.4" NONE, SHOW, RECORDED, NEVER, "what is skipped is listed for the CTO";
+    EmergencyNotice "emergency.notice" "3.4" NONE, ACTION, DONE, NEVER, "all teams are told in #releases within 1 hour";
+    EmergencyMail "emergency.mail" "5.3.3" NONE, ACTION, NOT_YET, NEVER, "the service's stakeholders are mailed";
+    EmergencyReview "emergency.review" "added" NONE, OWE, RECORDED, NEVER, "debts are closed by the next working day";
+
+    HealthCpu "health.cpu" "5.1.1" BLOCK, SHOW, ENGINEER, BY_MANAGER, "every server's CPU is below 80 %";
+    HealthMemory "health.memory" "5.1.1" BLOCK, SHOW, ENGINEER, BY_MANAGER, "every server's memory is below 70 %";
+    HealthDatabase "health.database" "5.1.1" BLOCK, SHOW, ENGINEER, BY_MANAGER, "the database answers a test query";
+    HealthTls "health.tls" "5.1.1" BLOCK, SHOW, ENGINEER, BY_MANAGER, "the certificates are valid, now and until the end of the slot";
+    HealthNetwork "health.network" "5.1.3" BLOCK, SHOW, ENGINEER, BY_MANAGER, "the endpoints are reachable";
+    HealthDisk "health.disk" "5.1.3" BLOCK, SHOW, ENGINEER, BY_MANAGER, "at least 20 % of the disk is free on every server";
+    BackupDatabase "backup.database" "5.1.3, 5.1.4" BLOCK, SHOW, ENGINEER, BY_MANAGER, "there is a backup of the database: made for this release if it migrates, else at most 24 hours old";
+    BackupConfig "backup.config" "5.1.3, 5.1.4" BLOCK, SHOW, ENGINEER, BY_MANAGER, "there is a backup of the configuration, at most 24 hours old";
+    BackupRestoreTested "backup.restore-tested" "5.1.4" BLOCK, SHOW, ENGINEER, BY_MANAGER, "a restore of such a backup was validated in staging: in the last 7 days for a major release or a migration, else 30";
+    ArtifactBuilt "artifact.built" "5.1.2" BLOCK, BLOCK, TECH_LEAD, BY_TECH_LEAD, "CI built the artifact from the tagged commit";
+    ArtifactPublished "artifact.published" "5.1.2" BLOCK, BLOCK, ENGINEER, BY_TECH_LEAD, "the artifact is in Artifactory under its version, with its checksum";
+    ArtifactMatchesTag "artifact.matches-tag" "5.2.1" BLOCK, BLOCK, ENGINEER, NEVER, "the artifact's version and commit are those of the tag";
+    ArtifactRollback "artifact.rollback" "1.3, 5.1.3" BLOCK, SHOW, ENGINEER, BY_TECH_LEAD, "the last version that was verified in production is still there";
+    DepsInstalled "deps.installed" "4.6, 5.2.1" BLOCK, OWE, ENGINEER, BY_TECH_LEAD, "the dependencies are installed";
+    DepsVersions "deps.versions" "4.6, 5.2.1" BLOCK, OWE, ENGINEER, BY_TECH_LEAD, "the dependencies in staging have the versions of the plan";
+
+    DeployStart "deploy.start" "2.1, 3.4, 5.2" BLOCK, BLOCK, RECORDED, NEVER, "started by the right person, at the right time, once";
+    DeployExclusive "deploy.exclusive" "4.4" BLOCK, BLOCK, RECORDED, NEVER, "one deployment at a time per service and environment";
+    DeployScript "deploy.script" "5.2.2" BLOCK, BLOCK, RECORDED, NEVER, "the deployment script is known and unchanged";
+    DeployManual "deploy.manual" "5.2.2" ACTION, ACTION, NOT_YET, NEVER, "who deploys by hand says started, done or failed";
+    DeployMonitor "deploy.monitor" "2.2, 5.2.3" ACTION, ACTION, NOT_YET, NEVER, "logs, CPU, memory and response time are followed by a named watcher";
+    VerifySmoke "verify.smoke" "5.3.1" ACTION, ACTION, NOT_YET, NEVER, "smoke tests run in production within 10 minutes";
+    VerifyPerformance "verify.performance" "5.3.1" ACTION, ACTION, NOT_YET, NEVER, "the response time in production is below 200 ms";
+    VerifyFeatures "verify.features" "5.3.1" ACTION, ACTION, NOT_YET, NEVER, "the key features work in production";
+    RollbackOffered "rollback.offered" "2.2, 5.3.2" ACTION, ACTION, NOT_YET, NEVER, "a failed deployment offers the way back with one click";
+    RollbackExecuted "rollback.executed" "5.3.2" ACTION, ACTION, NOT_YET, NEVER, "a rollback waits for nothing but its environment, and all teams are told";
+    NoticeResult "notice.result" "2.4, 5.3.3" ACTION, ACTION, DONE, NEVER, "#releases learns of success, failure and rollback";
+    RecordNotes "record.notes" "2.3, 5.3.4" OWE, OWE, RELEASE_MANAGER, NEVER, "the release notes stand in the wiki";
+    RecordSettings "record.settings" "5.3.4" OWE, OWE, ENGINEER, NEVER, "new settings of the environment stand in Confluence, by name and never by value";
+    RecordTicket "record.ticket" "3.1" OWE, OWE, RELEASE_MANAGER, NEVER, "every step stands in the ticket, and nothing is owed when it closes";
 }
 
 impl Rule {
+    /// The part of the rulebook it stands in: its id up to the dot.
+    pub fn family(self) -> &'static str {
+        self.id().split('.').next().unwrap_or_default()
+    }
+
+    /// Whether it is looked at before the deployment (5.1, 5.2.1), not when the release is approved.
+    pub fn is_of_pre_flight(self) -> bool {
+        matches!(self.family(), "health" | "backup" | "artifact" | "deps")
+    }
+
     /// The rule with this id.
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.id() == id)
@@ -155,25 +284,19 @@ pub enum SkipReason {
     OurReading,
 }
 
-/// What an emergency skips, by heading. Derived from what each rule does per kind, so that the list can't
-/// drift from the table above.
-pub fn skipped_by_emergency() -> Vec<(SkipReason, Rule)> {
-    let reason = |rule: Rule| match rule {
-        Rule::StageStaging => SkipReason::Procedure,
-        Rule::Notice24h | Rule::SchedulePeak | Rule::ScheduleWindow | Rule::ScheduleFreeze => SkipReason::SameDay,
-        _ => SkipReason::OurReading,
-    };
-    let mut skipped: Vec<(SkipReason, Rule)> = Rule::ALL
-        .iter()
-        .copied()
-        .filter(|rule| rule.effect(Kind::Minor) == Some(Effect::Block))
-        .filter(|rule| rule.effect(Kind::Emergency) != Some(Effect::Block))
-        // Sign-offs of a planned release are replaced by the CTO's, not skipped; the record is owed, not skipped.
-        .filter(|rule| !rule.id().starts_with("signoff."))
-        .map(|rule| (reason(rule), rule))
-        .collect();
-    skipped.sort();
-    skipped
+impl SkipReason {
+    /// Under which heading an emergency skips `rule`, given what the rule does to an emergency; nothing where it is not skipped,
+    /// only shown.
+    pub fn of(rule: Rule, emergency: Option<Effect>) -> Option<Self> {
+        match rule {
+            _ if emergency == Some(Effect::Block) || rule.effect(Kind::Minor) != Some(Effect::Block) => None,
+            Rule::StageStaging => Some(Self::Procedure),
+            Rule::Notice24h | Rule::SchedulePeak | Rule::ScheduleWindow | Rule::ScheduleFreeze => Some(Self::SameDay),
+            // Sign-offs of a planned release are replaced by the CTO's, not skipped; the record is owed, not skipped.
+            _ if rule.family() == "signoff" => None,
+            _ => (emergency == Some(Effect::Owe)).then_some(Self::OurReading),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -186,38 +309,5 @@ mod tests {
             assert_eq!(Rule::from_id(rule.id()), Some(*rule));
             assert_eq!(serde_json::to_value(rule).unwrap(), rule.id());
         }
-    }
-
-    #[test]
-    fn an_emergency_skips_staging_by_the_text_and_notice_and_hours_because_it_is_same_day() {
-        let of = |reason| -> Vec<&str> {
-            skipped_by_emergency()
-                .into_iter()
-                .filter(|(r, _)| *r == reason)
-                .map(|(_, rule)| rule.id())
-                .collect()
-        };
-        assert_eq!(of(SkipReason::Procedure), ["stage.staging"]);
-        assert_eq!(
-            of(SkipReason::SameDay),
-            ["schedule.peak", "schedule.window", "schedule.freeze", "notice.24h"]
-        );
-        assert_eq!(
-            of(SkipReason::OurReading),
-            [
-                "vcs.branch",
-                "vcs.reviewed",
-                "vcs.ticket-ids",
-                "vcs.fix-branches",
-                "stage.integration",
-                "stage.acceptance",
-                "criteria.coverage",
-                "criteria.bugs",
-                "criteria.performance",
-                "criteria.docs",
-                "risk.rollback-tested",
-                "deps.versions"
-            ]
-        );
     }
 }

@@ -38,6 +38,12 @@ pub enum Ask {
     RejectHotfix,
     /// Take one's sign-off back.
     Withdraw,
+    /// Say that rules hold.
+    Attest,
+    /// Excuse a rule.
+    Waive,
+    /// Take one's word or waiver back.
+    TakeBack,
     /// Give a planned release up.
     CancelPlanned,
     /// Give a hotfix up.
@@ -69,6 +75,22 @@ pub enum Who {
 
 const SIGN_PLANNED: &[Role] = &[Role::ProductOwner, Role::QaLead];
 const SIGN_HOTFIX: &[Role] = &[Role::Cto, Role::CtoDeputy, Role::TechLead];
+/// Some rule is attested by each of these; `intents/attest.rs` holds each line against its own.
+const ATTEST: &[Role] = &[
+    Role::ReleaseManager,
+    Role::DeploymentEngineer,
+    Role::QaLead,
+    Role::ProductOwner,
+    Role::TechLead,
+];
+/// Some rule is waived by each of these; `intents/attest.rs` holds each waiver against its own.
+const WAIVE: &[Role] = &[
+    Role::ReleaseManager,
+    Role::QaLead,
+    Role::ProductOwner,
+    Role::TechLead,
+    Role::Cto,
+];
 /// Two different people of these settle an interrupted attempt.
 pub(crate) const SETTLE: &[Role] = &[Role::DeploymentEngineer, Role::ReleaseManager, Role::TechLead];
 /// Before anything runs: a word taken back here still prevents the start.
@@ -76,7 +98,7 @@ const BEFORE_START: &[Status] = &[Drafted, Asking, Approved, Queued, Rejected];
 
 impl Ask {
     /// Everything that can be asked for.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Read,
         Self::ExportAudit,
         Self::Plan,
@@ -89,6 +111,9 @@ impl Ask {
         Self::RejectPlanned,
         Self::RejectHotfix,
         Self::Withdraw,
+        Self::Attest,
+        Self::Waive,
+        Self::TakeBack,
         Self::CancelPlanned,
         Self::CancelHotfix,
         Self::Deploy,
@@ -112,6 +137,9 @@ impl Ask {
             Self::RejectPlanned => "reject_planned",
             Self::RejectHotfix => "reject_hotfix",
             Self::Withdraw => "withdraw",
+            Self::Attest => "attest",
+            Self::Waive => "waive",
+            Self::TakeBack => "take_back",
             Self::CancelPlanned => "cancel_planned",
             Self::CancelHotfix => "cancel_hotfix",
             Self::Deploy => "deploy",
@@ -132,7 +160,9 @@ impl Ask {
             Self::SignPlanned | Self::RejectPlanned => Who::Roles(SIGN_PLANNED),
             Self::SignHotfix | Self::RejectHotfix => Who::Roles(SIGN_HOTFIX),
             // Only one's own sign-off can be withdrawn, so whoever gave one may, whatever their roles are now.
-            Self::Withdraw => Who::Members,
+            Self::Withdraw | Self::TakeBack => Who::Members,
+            Self::Attest => Who::Roles(ATTEST),
+            Self::Waive => Who::Roles(WAIVE),
             Self::CancelHotfix => Who::RolesOrRequester(&[Role::ReleaseManager, Role::Cto]),
             Self::Deploy => Who::Roles(&[Role::DeploymentEngineer]),
             Self::Stop => Who::Roles(&[
@@ -162,6 +192,8 @@ impl Ask {
             Self::RejectPlanned | Self::RejectHotfix => Some(&[Asking, Approved, Queued, Rejected]),
             // Drafted too: an edit leaves sign-offs standing until its commit is known.
             Self::Withdraw => Some(BEFORE_START),
+            Self::Attest | Self::TakeBack => Some(BEFORE_START),
+            Self::Waive => Some(&[Drafted, Asking, Approved, Rejected]),
             Self::CancelPlanned | Self::CancelHotfix => Some(BEFORE_START),
             Self::Deploy => Some(&[Drafted, Asking, Approved, Rejected]),
             Self::Stop => Some(&[Queued, Deploying]),
@@ -188,6 +220,9 @@ impl Ask {
             Intent::Reject { .. } if is_emergency => Self::RejectHotfix,
             Intent::Reject { .. } => Self::RejectPlanned,
             Intent::Withdraw { .. } => Self::Withdraw,
+            Intent::Attest(_) => Self::Attest,
+            Intent::Waive(_) => Self::Waive,
+            Intent::TakeBack { .. } => Self::TakeBack,
             Intent::Cancel { .. } if is_emergency => Self::CancelHotfix,
             Intent::Cancel { .. } => Self::CancelPlanned,
             Intent::Deploy => Self::Deploy,

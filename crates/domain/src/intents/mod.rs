@@ -1,5 +1,6 @@
 //! What people and workers may ask for, one file per thing: who may ask (`authority`), when, and what follows.
 
+pub(crate) mod attest;
 pub mod authority;
 pub(crate) mod deployment;
 pub(crate) mod hotfix;

@@ -6,16 +6,16 @@ use crate::digest::PrivateText;
 use crate::event::{Event, SignOff};
 use crate::fingerprint::Fingerprint;
 use crate::ids::PersonId;
-use crate::intents::deployment;
+use crate::intents::{deployment, source};
 use crate::people::PersonFacts;
 use crate::refusal::{Cause, Refusal};
 use crate::release::{Release, Status, revision_of};
 use crate::role::Role;
 use crate::rule::Rule;
-use crate::rules::gates::{self, Gate, Moment};
+use crate::rules::gates::{self, Moment};
 use crate::rules::plan::is_said;
 use crate::rules::sign_off::{
-    eligible, expires_ms, flaw, gate, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
+    comes_before, eligible, expires_ms, flaw, gate, may_pay_tech_lead_debt, roles_of, rule_of, signed_other_role,
 };
 use std::collections::BTreeSet;
 
@@ -58,6 +58,9 @@ pub(crate) fn sign(
     if !counts_in {
         return Err(refuse(draft, release, role, Cause::Status(release.status)));
     }
+    if let Some(first) = before_signing(draft, role) {
+        return Err(first);
+    }
     let sign_off = make(draft, release, person, &facts, role, seen);
     if !pays_debt && draft.now_ms >= expires_ms(&sign_off, release, draft.policy) {
         return Err(refuse(draft, release, role, Cause::SlotOver));
@@ -88,6 +91,25 @@ pub(crate) fn sign(
     }
 }
 
+/// What has to be met before `role` signs, if something isn't.
+fn before_signing(draft: &Draft<'_>, role: Role) -> Option<Refusal> {
+    let mut holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
+    holding.retain(|gate| comes_before(gate.rule, role));
+    let first = holding.first()?;
+    let refusal = Refusal::new(first.rule, Cause::GatesUnmet(holding.clone()));
+    Some(refusal.for_roles(&first.roles, first.people.clone()))
+}
+
+/// Something that a release rested on was taken back: what was approved is not any more, and a requested start is called off.
+pub(crate) fn reconsider(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+    let status = draft.release()?.status;
+    let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
+    if status == Status::Queued && !holding.is_empty() {
+        deployment::call_off(draft)?;
+    }
+    source::ask_again(draft)
+}
+
 fn make(
     draft: &Draft<'_>,
     release: &Release,
@@ -104,7 +126,7 @@ fn make(
         membership: membership.map_or_else(String::new, |m| m.by.to_owned()),
         facts_ms: facts.observed_ms,
         fingerprint: Fingerprint::of(release, draft.policy),
-        rules: draft.policy.effective_digest(release.kind),
+        rules: draft.policy.effective_digest(release.kind, &release.service),
         seen: seen.map(PrivateText::commitment),
         signed_ms: draft.now_ms,
         confirms_rejection: role == Role::Cto && release.rejections.contains_key(&Role::TechLead),
@@ -248,9 +270,10 @@ pub(crate) fn advance(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 
 /// Approves the release if nothing is missing any more; says whether it did.
 pub(crate) fn approve(draft: &mut Draft<'_>) -> Result<bool, Refusal> {
-    let is_open = matches!(draft.release()?.status, Status::Drafted | Status::Asking);
+    let (status, kind) = (draft.release()?.status, draft.release()?.kind);
+    let is_open = matches!(status, Status::Drafted | Status::Asking);
     let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
-    let approves = is_open && !holding.iter().any(Gate::is_of_approval);
+    let approves = is_open && !holding.iter().any(|gate| gate.is_of_approval(kind));
     if approves {
         draft.record(Event::ReleaseApproved {});
     }

@@ -10,7 +10,7 @@ use crate::intents::{deployment, source};
 use crate::refusal::{Cause, Refusal};
 use crate::release::{Attempt, AttemptNumber, AttemptResult, AttemptState, NotStarted, Release, Source, Status};
 use crate::role::Role;
-use crate::rule::{Rule, SkipReason, skipped_by_emergency};
+use crate::rule::{Rule, SkipReason};
 use crate::rules::gates::{self, Detail, Gate, GateState, Moment};
 use crate::schedule;
 use std::collections::BTreeSet;
@@ -129,7 +129,9 @@ fn incur_debts(draft: &mut Draft<'_>, gates: &[Gate]) -> Result<(), Refusal> {
         ));
     }
     if release.kind.is_emergency() && !owes(Rule::StageStaging) {
-        let skipped = skipped_by_emergency()
+        let skipped = draft
+            .policy
+            .skipped_by_emergency(&release.service)
             .into_iter()
             .filter(|(reason, _)| *reason != SkipReason::SameDay);
         let due_ms = schedule::next_working_day(draft.now_ms, &release.time_zone, 17);

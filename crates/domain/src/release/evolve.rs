@@ -88,6 +88,30 @@ impl Release {
             | Event::ReleaseRejected { .. } => {
                 self.evolve_sign_offs(event, at_ms);
             }
+            Event::Attested { rule, attestation } => {
+                let said = self.attestations.entry(*rule).or_default();
+                said.retain(|word| word.by != attestation.by);
+                said.push((**attestation).clone());
+            }
+            Event::AttestationWithdrawn { rule, by } => {
+                if let Some(said) = self.attestations.get_mut(rule) {
+                    said.retain(|word| word.by != *by);
+                }
+                self.attestations.retain(|_, said| !said.is_empty());
+            }
+            Event::RuleWaived { rule, waiver } => {
+                let given = self.waivers.entry(*rule).or_default();
+                given.retain(|other| other.by != waiver.by);
+                given.push((**waiver).clone());
+                self.waiver_changes += 1;
+            }
+            Event::WaiverWithdrawn { rule, by } => {
+                if let Some(given) = self.waivers.get_mut(rule) {
+                    given.retain(|waiver| waiver.by != *by);
+                }
+                self.waivers.retain(|_, given| !given.is_empty());
+                self.waiver_changes += 1;
+            }
             Event::DebtIncurred { rules, owed_by, due_ms } => {
                 for rule in rules {
                     self.debts.insert(

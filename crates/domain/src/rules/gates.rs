@@ -7,8 +7,8 @@ use crate::ids::{Millis, PersonId, ReleaseKey};
 use crate::policy::Policy;
 use crate::release::Release;
 use crate::role::Role;
-use crate::rule::{Effect, Rule};
-use crate::rules::{deploy, plan, sign_off, vcs};
+use crate::rule::{Effect, Judged, Kind, Rule};
+use crate::rules::{attested, deploy, plan, sign_off, vcs};
 
 /// When gates are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,12 @@ pub enum GateState {
     Stale,
     /// It can't be told; that is not enough.
     Unknown,
+    /// It doesn't, and somebody who may has excused it.
+    Waived,
+    /// It says nothing about this release.
+    NotApplicable,
+    /// Nothing of this version looks at it, and it holds nothing.
+    NotJudged,
 }
 
 /// What a gate saw.
@@ -73,6 +79,31 @@ pub enum Detail {
     RoleUnconfirmed(PersonId),
     /// One person stands in two roles, or is part of the release.
     NotDistinct(PersonId),
+    /// Somebody said that it holds.
+    AttestedBy {
+        /// Who.
+        people: Vec<PersonId>,
+        /// When the last of them did.
+        at_ms: Millis,
+        /// Until when it counts, if time makes it old.
+        until_ms: Option<Millis>,
+    },
+    /// Nobody, or not enough people, said that it holds.
+    ToAttest {
+        /// Who did.
+        by: Vec<PersonId>,
+        /// How many different people it takes.
+        needed: usize,
+    },
+    /// Excused.
+    WaivedBy {
+        /// Who.
+        people: Vec<PersonId>,
+        /// When the last of them did.
+        at_ms: Millis,
+        /// When it is to be looked at again.
+        follow_up_ms: Millis,
+    },
     /// Rejected.
     RejectedBy {
         /// Who.
@@ -134,12 +165,15 @@ impl Gate {
 
     /// Whether it keeps a deployment from starting.
     pub fn holds_start(&self) -> bool {
-        self.effect == Effect::Block && !matches!(self.state, GateState::Met | GateState::Owed)
+        use GateState::{Met, NotApplicable, NotJudged, Owed, Waived};
+        self.effect == Effect::Block && !matches!(self.state, Met | Owed | Waived | NotApplicable | NotJudged)
     }
 
-    /// Whether it belongs to the approval, as opposed to the moment of the start.
-    pub fn is_of_approval(&self) -> bool {
+    /// Whether it belongs to the approval of a release of this kind, as opposed to the moment of the start. A hotfix is approved and
+    /// started at once, so what is looked at before the deployment belongs to its approval.
+    pub fn is_of_approval(&self, kind: Kind) -> bool {
         !matches!(self.rule, Rule::DeployStart | Rule::DeployExclusive)
+            && (kind.is_emergency() || !self.rule.is_of_pre_flight())
     }
 }
 
@@ -148,19 +182,81 @@ pub fn gates(case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Ve
     let Some(release) = &case.release else {
         return Vec::new();
     };
-    let mut gates = vec![plan::complete(release), vcs::tag(release), deploy::script(release)];
-    for role in sign_off::roles_of(release.kind) {
-        gates.push(sign_off::gate(*role, release, case, policy, now_ms, moment));
+    let mut gates: Vec<Gate> = Vec::new();
+    for rule in Rule::ALL {
+        let effect = policy.effect(*rule, release.kind, &release.service);
+        if let Some(effect) = effect.filter(|effect| *effect != Effect::Action) {
+            let gate = gate_of(*rule, release, case, policy, now_ms, moment);
+            gates.push(excused(Gate { effect, ..gate }, release, policy));
+        }
     }
-    gates.push(sign_off::recorded(release));
-    gates.push(deploy::start(release, now_ms));
-    gates.push(deploy::exclusive(release, &case.service));
     // The sign-offs know better than their role who can; of the others any holder of the role can.
-    for gate in gates.iter_mut().filter(|gate| !sign_off::is_sign_off(gate.rule)) {
+    for gate in gates.iter_mut().filter(|gate| sign_off::role_of(gate.rule).is_none()) {
         let holders = gate.roles.iter().flat_map(|role| case.people.holders_of(*role));
         gate.people = holders.cloned().collect();
     }
     gates
+}
+
+fn gate_of(rule: Rule, release: &Release, case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Gate {
+    match rule {
+        Rule::PlanComplete => return plan::complete(release),
+        Rule::VcsTag => return vcs::tag(release),
+        Rule::SignoffRecorded => return sign_off::recorded(release),
+        Rule::DeployScript => return deploy::script(release),
+        Rule::DeployStart => return deploy::start(release, now_ms),
+        Rule::DeployExclusive => return deploy::exclusive(release, &case.service),
+        _ => {}
+    }
+    if let Some(role) = sign_off::role_of(rule) {
+        return sign_off::gate(role, release, case, policy, now_ms, moment);
+    }
+    let (state, detail, roles) = match rule.judged() {
+        _ if !attested::applies(rule, release) => (GateState::NotApplicable, Detail::Plain, &[][..]),
+        Judged::Attested(roles, needed) => {
+            let (state, detail) = attested::judge(rule, needed, release, policy, now_ms);
+            (state, detail, roles)
+        }
+        // What Countersign holds by itself: nothing else gets past it.
+        Judged::Recorded | Judged::Done => (GateState::Met, Detail::Plain, &[][..]),
+        Judged::NotYet => (GateState::NotJudged, Detail::Plain, &[][..]),
+    };
+    Gate {
+        roles: roles.to_vec(),
+        ..Gate::new(rule, release, state, detail)
+    }
+}
+
+/// A waiver that counts excuses what isn't met.
+fn excused(mut gate: Gate, release: &Release, policy: &Policy) -> Gate {
+    let is_open = matches!(gate.state, GateState::Unmet | GateState::Stale | GateState::Unknown);
+    if let Some(waivers) = attested::waived(gate.rule, release, policy).filter(|_| is_open) {
+        gate.state = GateState::Waived;
+        gate.detail = Detail::WaivedBy {
+            people: waivers.iter().map(|waiver| waiver.by.clone()).collect(),
+            at_ms: waivers.iter().map(|waiver| waiver.waived_ms).max().unwrap_or_default(),
+            follow_up_ms: waivers
+                .iter()
+                .map(|waiver| waiver.follow_up_ms)
+                .min()
+                .unwrap_or_default(),
+        };
+    }
+    gate
+}
+
+/// Until when what was judged at `now_ms` holds: the first sign-off or word that time makes old, and the first fact that does. A
+/// start that commits later rests on nothing.
+pub fn holds_until_ms(case: &Case, policy: &Policy, now_ms: Millis) -> Option<Millis> {
+    let gates = gates(case, policy, now_ms, Moment::Start);
+    let words = gates
+        .iter()
+        .filter(|gate| gate.effect == Effect::Block)
+        .filter_map(|gate| match gate.detail {
+            Detail::AttestedBy { until_ms, .. } => until_ms,
+            _ => None,
+        });
+    words.chain(sign_off::holds_until_ms(case, policy, now_ms)).min()
 }
 
 /// The gates that keep a deployment from starting.

@@ -12,15 +12,12 @@ use std::collections::BTreeSet;
 /// A field and what is expected of it.
 pub type Missing = (&'static str, &'static str);
 
-/// The gate: a complete plan for which a release manager answers, or a justified hotfix. Incomplete ones are
-/// refused when they are proposed, so only the owner can be missing here.
+/// The gate: a complete plan for which a release manager answers, or a complete request of a hotfix. Incomplete ones are
+/// refused when they are proposed, so only a plan's owner can be missing here.
 pub fn complete(release: &Release) -> Gate {
-    if release.kind.is_emergency() {
-        return Gate::new(Rule::EmergencyJustification, release, GateState::Met, Detail::Plain);
-    }
     let (state, detail) = match release.owner {
-        Some(_) => (GateState::Met, Detail::Plain),
-        None => (GateState::Unmet, Detail::NoOwner),
+        None if !release.kind.is_emergency() => (GateState::Unmet, Detail::NoOwner),
+        _ => (GateState::Met, Detail::Plain),
     };
     Gate {
         roles: vec![Role::ReleaseManager],
@@ -81,13 +78,15 @@ pub fn hotfix_lacks(request: &HotfixRequest, has_repository: bool) -> Vec<Missin
 
 /// How many characters of a justification count, if they are too few.
 pub fn justification_too_short(request: &HotfixRequest) -> Option<usize> {
-    // Neither padding nor characters that nobody can see count.
-    let said = tidy(&request.justification.value)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let chars = said.chars().count();
+    let chars = chars_that_count(&request.justification.value);
     (chars < JUSTIFICATION_MIN_CHARS).then_some(chars)
+}
+
+/// How many characters of a text say something: neither padding nor what nobody can see.
+pub fn chars_that_count(text: &str) -> usize {
+    let tidied = tidy(text);
+    let words: Vec<&str> = tidied.split_whitespace().collect();
+    words.join(" ").chars().count()
 }
 
 fn shared_lacks(authors: &BTreeSet<PersonId>, needs_commit: bool) -> Vec<Missing> {

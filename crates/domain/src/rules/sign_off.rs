@@ -33,11 +33,19 @@ pub fn rule_of(role: Role) -> Rule {
     }
 }
 
-/// Whether `rule` is a signing role's.
-pub fn is_sign_off(rule: Rule) -> bool {
-    [Role::ProductOwner, Role::QaLead, Role::TechLead, Role::Cto]
-        .into_iter()
-        .any(|role| rule_of(role) == rule)
+/// The signing role behind a rule.
+pub fn role_of(rule: Rule) -> Option<Role> {
+    let roles = [Role::ProductOwner, Role::QaLead, Role::TechLead, Role::Cto];
+    roles.into_iter().find(|role| rule_of(*role) == rule)
+}
+
+/// What must be met or waived before `role` signs: the QA lead signs off tests and criteria, the product owner what was accepted.
+pub fn comes_before(rule: Rule, role: Role) -> bool {
+    match role {
+        Role::QaLead => matches!(rule.family(), "stage" | "criteria") && rule != Rule::StageOpsReady,
+        Role::ProductOwner => rule == Rule::StageAcceptance,
+        _ => false,
+    }
 }
 
 /// Until when a sign-off counts: an emergency's for a few hours, a planned one until the planned end, at most

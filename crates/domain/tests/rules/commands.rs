@@ -2,7 +2,7 @@
 
 use crate::golden::blesses;
 use crate::support::{Scenario, commit, hotfix_request, person, proposal, seen, text};
-use domain::command::{Actor, Intent};
+use domain::command::{Actor, Attested, Intent, WaiverRequest};
 use domain::event::SourceProblem;
 use domain::intents::authority::{Ask, Who, permit_person};
 use domain::people::Standing;
@@ -29,8 +29,8 @@ This page is compared with the code by a test, and every cell is tried. After a 
 
     COUNTERSIGN_BLESS=1 cargo test -p countersign-domain --test rules
 
-Three rows need a word. **withdraw** is open to members because only one's own sign-off can be withdrawn: who has left
-the role must still be able to take the word back. **sign_hotfix** reaches past the start, because an owed sign-off is
+Some rows need a word. **withdraw** and **take_back** are open to members because only one's own word can be taken back: who has left
+the role must still be able to. **attest** and **waive** name everybody who may say or excuse something; the rulebook says what. **sign_hotfix** reaches past the start, because an owed sign-off is
 given afterwards; anything else is refused there. **deploy** can be asked for early, so that the answer names every gate
 that holds it.
 
@@ -209,6 +209,31 @@ fn scene(ask: Ask, status: Status) -> (Scenario, Vec<Intent>) {
         Ask::RejectPlanned => (planned_in(status), reject()),
         Ask::RejectHotfix => (hotfix_in(status), reject()),
         Ask::Withdraw => (planned_in(status), vec![Intent::Withdraw { reason: None }]),
+        Ask::Attest => (
+            planned_in(status),
+            vec![Intent::Attest(Box::new(Attested {
+                role: Role::QaLead,
+                view: None,
+                lines: Vec::new(),
+                signs: false,
+                seen: None,
+            }))],
+        ),
+        Ask::Waive => (
+            planned_in(status),
+            vec![Intent::Waive(Box::new(WaiverRequest {
+                rule: Rule::CriteriaCoverage,
+                view: None,
+                justification: text("the fix of a typing error"),
+                follow_up_ms: 0,
+            }))],
+        ),
+        Ask::TakeBack => (
+            planned_in(status),
+            vec![Intent::TakeBack {
+                rule: Rule::CriteriaCoverage,
+            }],
+        ),
         Ask::CancelPlanned => (planned_in(status), vec![Intent::Cancel { reason: None }]),
         Ask::CancelHotfix => (hotfix_in(status), vec![Intent::Cancel { reason: None }]),
         Ask::Deploy => (planned_in(status), vec![Intent::Deploy]),
@@ -314,7 +339,7 @@ fn every_ask_by_every_role_in_every_status_does_what_the_table_says() {
             }
         }
     }
-    assert!(tried > 18 * 9 * 11, "{tried}");
+    assert!(tried > 21 * 9 * 11, "{tried}");
 }
 
 #[test]

@@ -93,7 +93,11 @@ fn each_event_has_exactly_these_jobs() {
             // Who asked for that hotfix.
             "ReleaseRejected.v1" => vec!["post_message rejection/REL-789/9/p-rita"],
             "NoticeBreached.v1" => vec!["post_message breach/REL-789/1"],
-            "SourceResolved.v1"
+            "Attested.v1"
+            | "AttestationWithdrawn.v1"
+            | "RuleWaived.v1"
+            | "WaiverWithdrawn.v1"
+            | "SourceResolved.v1"
             | "SourceNotResolved.v1"
             | "SignOffRequested.v1"
             | "SignOffWithdrawn.v1"

@@ -3,6 +3,7 @@
 //! changes an event's; the states of the replays are written anew, since a state is derived.
 
 use crate::support::{Scenario, commit, key, people, person, seen, tell, text};
+use domain::attestation::{Attestation, Waiver};
 use domain::case::Case;
 use domain::digest::Digest;
 use domain::event::{Event, NoticeStep, SignOff, SourceProblem};
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub const VARIANTS: usize = 33;
+pub const VARIANTS: usize = 37;
 
 /// Fails to compile when a variant is added: give it a number, a sample and a golden file.
 fn number(event: &Event) -> usize {
@@ -54,6 +55,10 @@ fn number(event: &Event) -> usize {
         Event::AttemptLostInRestore { .. } => 30,
         Event::RestoreAcknowledged { .. } => 31,
         Event::PersonErased { .. } => 32,
+        Event::Attested { .. } => 33,
+        Event::AttestationWithdrawn { .. } => 34,
+        Event::RuleWaived { .. } => 35,
+        Event::WaiverWithdrawn { .. } => 36,
     }
 }
 
@@ -270,6 +275,39 @@ pub fn samples() -> Vec<Event> {
             person: Some(person("quinn")),
             texts: 4,
             reason: digest("reason"),
+        },
+        Event::Attested {
+            rule: Rule::StageStaging,
+            attestation: Box::new(Attestation {
+                by: person("quinn"),
+                role: Role::QaLead,
+                membership: "group:S0QALEADS".to_owned(),
+                facts_ms: 1_795_431_600_000,
+                said_ms: 1_795_431_601_000,
+                on: serde_json::from_value(json!({"target": "payments/production", "version": "1.4.1"})).unwrap(),
+                note: Some(digest("note")),
+            }),
+        },
+        Event::AttestationWithdrawn {
+            rule: Rule::StageStaging,
+            by: person("quinn"),
+        },
+        Event::RuleWaived {
+            rule: Rule::CriteriaDocs,
+            waiver: Box::new(Waiver {
+                by: person("paul"),
+                role: Role::ProductOwner,
+                membership: "person:paul".to_owned(),
+                facts_ms: 1_795_431_600_000,
+                waived_ms: 1_795_431_601_000,
+                on: digest("fingerprint"),
+                justification: digest("justification"),
+                follow_up_ms: 1_796_036_400_000,
+            }),
+        },
+        Event::WaiverWithdrawn {
+            rule: Rule::CriteriaDocs,
+            by: person("paul"),
         },
     ]
 }

@@ -134,8 +134,11 @@ fn the_breach_is_recorded_at_sixty_minutes_and_not_a_millisecond_before() {
 #[test]
 fn no_policy_moves_the_hour() {
     for (name, value) in [("breach_after", "2h"), ("at_risk_after", "61m"), ("mail_after", "16m")] {
-        let differences = serde_json::json!({"emergency.notice": {name: value}});
-        let differences = serde_json::from_value(differences).unwrap();
+        let rules = serde_json::json!({"emergency.notice": {name: value}});
+        let differences = domain::policy::Differences {
+            rules: serde_json::from_value(rules).unwrap(),
+            ..domain::policy::Differences::default()
+        };
         assert!(
             domain::policy::Policy::with_differences(&differences).is_err(),
             "{name}"

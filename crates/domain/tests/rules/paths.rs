@@ -469,7 +469,10 @@ fn the_sign_off_keeps_who_how_and_what_they_saw() {
     assert_eq!(sign_off.facts_ms, s.now - 30_000);
     assert_eq!(sign_off.signed_ms, s.now);
     assert_eq!(sign_off.seen, Some(crate::support::text("the card").commitment()));
-    assert_eq!(sign_off.rules, s.policy.effective_digest(s.release().kind));
+    assert_eq!(
+        sign_off.rules,
+        s.policy.effective_digest(s.release().kind, &s.release().service)
+    );
     assert!(!sign_off.confirms_rejection);
 }
 

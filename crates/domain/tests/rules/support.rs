@@ -1,17 +1,19 @@
 //! The harness: people by name, a clock in minutes, and one line per event.
 
 use domain::case::{Case, Target};
-use domain::command::{Actor, Command, HotfixRequest, Intent, Proposal, SourceSeen};
+use domain::command::{
+    Actor, Attested, AttestedLine, Command, HotfixRequest, Intent, Proposal, SourceSeen, WaiverRequest,
+};
 use domain::decide::decide;
 use domain::digest::{Digest, PrivateText};
 use domain::event::{Event, NoticeStep, SourceProblem};
 use domain::ids::{CommitSha, EnvironmentName, MINUTE_MS, Millis, PersonId, ReleaseKey, ServiceName, Version};
 use domain::people::{People, PersonFacts, Standing};
-use domain::policy::{Policy, TechLeadMode};
+use domain::policy::{Differences, Policy, TechLeadMode};
 use domain::refusal::Refusal;
 use domain::release::{AttemptResult, Migration, NotStarted, Release, SettlementChoice, Status};
 use domain::role::Role;
-use domain::rule::{Kind, Rule};
+use domain::rule::{Effect, Judged, Kind, Rule};
 use domain::rules::gates::{self, Gate, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,6 +112,31 @@ pub fn hotfix_request() -> HotfixRequest {
     }
 }
 
+/// A team that asks nobody's word on what nothing looks at by itself: the scenarios of the sign-offs and of the deployment.
+pub fn signatures_only() -> Policy {
+    let mut rules = BTreeMap::new();
+    for rule in Rule::ALL
+        .iter()
+        .filter(|rule| matches!(rule.judged(), Judged::Attested(..)))
+    {
+        let blocks = |kind: &&Kind| rule.effect(**kind) == Some(Effect::Block);
+        let kinds = Kind::ALL
+            .iter()
+            .filter(blocks)
+            .map(|kind| (kind.key().to_owned(), "off".into()));
+        let mut parameters: serde_json::Map<String, serde_json::Value> = kinds.collect();
+        if !parameters.is_empty() {
+            parameters.insert("reason".to_owned(), "these scenarios are about something else".into());
+            rules.insert(rule.id().to_owned(), parameters.into());
+        }
+    }
+    let differences = Differences {
+        rules,
+        ..Differences::default()
+    };
+    Policy::with_differences(&differences).unwrap()
+}
+
 #[derive(Clone)]
 pub struct Scenario {
     pub case: Case,
@@ -155,7 +182,7 @@ impl Scenario {
         Self {
             first: case.clone(),
             case,
-            policy: Policy::default(),
+            policy: signatures_only(),
             now: T0,
             world,
             facts_age: 0,
@@ -512,6 +539,46 @@ impl<'s> By<'s> {
         self.signs(Some(role), view)
     }
 
+    /// Says in one visit that these rules hold.
+    pub fn attests(self, role: Role, rules: &[Rule]) -> &'s mut Scenario {
+        self.visits(role, rules, false)
+    }
+
+    /// Says it, and signs with it.
+    pub fn attests_and_signs(self, role: Role, rules: &[Rule]) -> &'s mut Scenario {
+        self.visits(role, rules, true)
+    }
+
+    fn visits(self, role: Role, rules: &[Rule], signs: bool) -> &'s mut Scenario {
+        let view = self.scenario.case.release.as_ref().map(Release::view);
+        let line = |rule: &Rule| AttestedLine {
+            rule: *rule,
+            note: None,
+        };
+        self.does(Intent::Attest(Box::new(Attested {
+            role,
+            view,
+            lines: rules.iter().map(line).collect(),
+            signs,
+            seen: None,
+        })))
+    }
+
+    pub fn waives(self, rule: Rule) -> &'s mut Scenario {
+        let view = self.scenario.case.release.as_ref().map(Release::view);
+        let follow_up_ms = self.scenario.now + 7 * 24 * 60 * MINUTE_MS;
+        self.does(Intent::Waive(Box::new(WaiverRequest {
+            rule,
+            view,
+            justification: text("only the fix of a typing error"),
+            follow_up_ms,
+        })))
+    }
+
+    pub fn takes_back(self, rule: Rule) -> &'s mut Scenario {
+        self.does(Intent::TakeBack { rule })
+    }
+
     /// Types `/release approve`.
     pub fn types_approve(self) -> &'s mut Scenario {
         self.signs(None, None)
@@ -598,6 +665,13 @@ pub fn tell(event: &Event) -> String {
             name.to_owned(),
             rules.iter().map(|rule| rule.id().to_owned()).collect(),
         ]),
+        Event::Attested { rule, attestation } => {
+            format!("{name} {rule} by {}, {}", name_of(&attestation.by), attestation.role)
+        }
+        Event::RuleWaived { rule, waiver } => format!("{name} {rule} by {}, {}", name_of(&waiver.by), waiver.role),
+        Event::AttestationWithdrawn { rule, by } | Event::WaiverWithdrawn { rule, by } => {
+            format!("{name} {rule} by {}", name_of(by))
+        }
         Event::DebtClosed { rule, by } => format!("{name} {rule} by {}", name_of(by)),
         Event::DeploymentRequested { attempt, by, .. } => {
             let by = by.as_ref().map_or("nobody", |person| name_of(person));
