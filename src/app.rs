@@ -98,7 +98,7 @@ pub async fn start(setup: Setup) -> anyhow::Result<Running> {
         clock,
         binary,
     } = setup;
-    let policy = Policy::with_differences(&config.policy_rules).map_err(|problems| {
+    let policy = Policy::with_differences(&config.policy).map_err(|problems| {
         anyhow::anyhow!(
             "{}",
             problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

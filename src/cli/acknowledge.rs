@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     {
         return Ok(code);
     }
-    let policy = Policy::with_differences(&config.policy_rules);
+    let policy = Policy::with_differences(&config.policy);
     let policy = policy.map_err(|_| anyhow::anyhow!("the policy in the configuration is not valid"))?;
     let said = Acknowledgement {
         by: &arguments.by,

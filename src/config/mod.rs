@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::policy::Policy;
+use domain::policy::{Differences, Policy};
 use domain::role::Role;
 use jiff::tz::TimeZone;
 use url::Url;
@@ -55,7 +55,7 @@ pub struct Config {
     /// What is released, by name.
     pub services: BTreeMap<String, Service>,
     /// What differs from the procedure, by rule id, verbatim: the rules judge it.
-    pub policy_rules: BTreeMap<String, serde_json::Value>,
+    pub policy: Differences,
     /// Where decisions are kept.
     pub store: StorePlace,
     /// Where Slack's requests arrive.
@@ -364,7 +364,7 @@ fn assemble(variables: &Variables, text: &str, report: &mut Report) -> Option<Co
         checkpoints,
         escalation: file.escalation,
         services: file.services,
-        policy_rules: file.policy_rules,
+        policy: file.policy,
         store: store?,
         listen: environment.listen?,
         metrics_listen: environment.metrics_listen,
@@ -380,7 +380,7 @@ struct File {
     checkpoints: Checkpoints,
     escalation: Escalation,
     services: BTreeMap<String, Service>,
-    policy_rules: BTreeMap<String, serde_json::Value>,
+    policy: Differences,
 }
 
 fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
@@ -409,7 +409,7 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
     let services = targets::targets(root, &around, report);
     across::check_dependencies(&services, report);
     across::check_roles(&services, &roles, report);
-    let policy_rules = policy_rules(list("policy", "rules"), report);
+    let policy = differences([list("policy", "rules"), list("policy", "services")], &listed, report);
     File {
         workspace,
         people,
@@ -418,25 +418,34 @@ fn file(root: &Node<'_>, variables: &Variables, report: &mut Report) -> File {
         checkpoints,
         escalation,
         services,
-        policy_rules,
+        policy,
     }
 }
 
-fn policy_rules(node: Option<Node<'_>>, report: &mut Report) -> BTreeMap<String, serde_json::Value> {
-    let (mut rules, mut places) = (BTreeMap::new(), Vec::new());
-    for (rule, node) in node.map(|node| node.entries()).unwrap_or_default() {
-        if !shapes::is_rule_id(&rule) || !node.is_table() {
-            let remedy =
-                "Write it as a section of its own, the rule's id in quotes: [policy.rules.\"signoff.tech-lead\"].";
-            report.problem(&node, "this is not a rule with its settings", remedy);
-        } else if let Some(value) = node.json(report) {
-            places.extend(node.entries().into_iter().map(|(_, setting)| Place::from(&setting)));
-            places.push(Place::from(&node));
-            rules.insert(rule, value);
+/// What differs from the procedure: for all services, and for one.
+fn differences(
+    [rules, services]: [Option<Node<'_>>; 2],
+    listed: &BTreeSet<String>,
+    report: &mut Report,
+) -> Differences {
+    let mut places = Vec::new();
+    let rules = rules
+        .map(|node| changed_rules(&node, &mut places, report))
+        .unwrap_or_default();
+    let mut of_services = BTreeMap::new();
+    for (name, node) in services.map(|node| node.entries()).unwrap_or_default() {
+        if !listed.contains(&name) {
+            let remedy = "Name a service of [services], or remove it.";
+            report.problem(&node, "there is no such service", remedy);
         }
+        of_services.insert(name, changed_rules(&node, &mut places, report));
     }
+    let policy = Differences {
+        rules,
+        services: of_services,
+    };
     // Judged here as well, so that a rule's mistake is told together with everything else.
-    for problem in Policy::with_differences(&rules).err().unwrap_or_default() {
+    for problem in Policy::with_differences(&policy).err().unwrap_or_default() {
         let line = places
             .iter()
             .find(|place| place.name == problem.key)
@@ -450,6 +459,27 @@ fn policy_rules(node: Option<Node<'_>>, report: &mut Report) -> BTreeMap<String,
             problem.problem,
             "Correct it, or remove it: the procedure's own value holds then.",
         );
+    }
+    policy
+}
+
+/// The rules of one section, with the places of their settings.
+fn changed_rules(
+    section: &Node<'_>,
+    places: &mut Vec<Place>,
+    report: &mut Report,
+) -> BTreeMap<String, serde_json::Value> {
+    let mut rules = BTreeMap::new();
+    for (rule, node) in section.entries() {
+        if !shapes::is_rule_id(&rule) || !node.is_table() {
+            let remedy =
+                "Write it as a section of its own, the rule's id in quotes: [policy.rules.\"signoff.tech-lead\"].";
+            report.problem(&node, "this is not a rule with its settings", remedy);
+        } else if let Some(value) = node.json(report) {
+            places.extend(node.entries().into_iter().map(|(_, setting)| Place::from(&setting)));
+            places.push(Place::from(&node));
+            rules.insert(rule, value);
+        }
     }
     rules
 }

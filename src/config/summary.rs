@@ -74,7 +74,7 @@ pub(super) fn summary(config: &Config) -> String {
             ));
         }
     }
-    let rules: Vec<&str> = config.policy_rules.keys().map(String::as_str).collect();
+    let rules: Vec<&str> = config.policy.rules.keys().map(String::as_str).collect();
     lines.push(format!(
         "rules that differ from the procedure: {}",
         if rules.is_empty() {

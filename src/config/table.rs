@@ -49,7 +49,8 @@ pub const KEYS: &[Setting] = &[
     setting("services.NAME.environments.ENVIRONMENT.pass_environment", "PATH, HOME, LANG, LC_ALL, TZ, TMPDIR", "The only variables that the script inherits, besides `COUNTERSIGN_RELEASE` and its like. The bot's own secrets can't be passed."),
     setting("services.NAME.environments.ENVIRONMENT.output_head_bytes", "1048576", "How much is kept from the start of the script's output, 0 to 67108864."),
     setting("services.NAME.environments.ENVIRONMENT.output_tail_bytes", "4194304", "How much is kept from the end of the script's output, 65536 to 67108864."),
-    setting("policy.rules.RULE", "the procedure", "What differs from the procedure for one rule, such as `[policy.rules.\"signoff.tech-lead\"]`. The keys are the rule's own."),
+    setting("policy.rules.RULE", "the procedure", "What differs from the procedure for one rule, such as `[policy.rules.\"signoff.tech-lead\"]`. `planned`, `major`, `minor` and `emergency` say what it does to a start (`block`, `owe`, `warn`, `show`, `off`); less than the procedure asks for needs a `reason`. The other keys are the rule's own."),
+    setting("policy.services.NAME.RULE", "the same as everywhere", "What a rule does to the releases of one service, with the same keys."),
 ];
 
 /// Every variable that the program reads. Those in [`SECRET_VARIABLES`] can also be given as a file.

@@ -80,6 +80,8 @@ impl Inbound {
             }
             ActionId::Withdraw => return Ok(body(self.open_reason(asked, Form::Withdraw, value).await?)),
             ActionId::Cancel => return Ok(body(self.open_reason(asked, Form::Cancel, value).await?)),
+            ActionId::Checklist => return Ok(body(self.open_checklist(asked, &key, role).await?)),
+            ActionId::ChecklistAs(role) => return Ok(body(self.open_checklist(asked, &key, Some(role)).await?)),
             ActionId::EditPlan => return Ok(body(self.open_plan(asked, Some(key), None, None).await?)),
         };
         let handled = self.decide(asked, &key, None, intent).await?;

@@ -79,6 +79,9 @@ impl Inbound {
                 let reason = reason.map(fresh::private_text);
                 self.order(asked, &key, Intent::Cancel { reason }).await
             }
+            Typed::Attest { key, role } => self.open_checklist(asked, &key, role).await,
+            Typed::Waive { key, rule } => self.open_waiver(asked, &key, rule).await,
+            Typed::TakeBack { key, rule } => self.order(asked, &key, Intent::TakeBack { rule }).await,
             Typed::Deploy { key } => self.order(asked, &key, Intent::Deploy).await,
             Typed::Stop { key } => self.order(asked, &key, Intent::StopDeployment).await,
             Typed::Commit { key, sha } => self.order(asked, &key, Intent::TypeCommit { commit: sha }).await,

@@ -159,7 +159,7 @@ impl Inbound {
     }
 
     /// Opens a view in line, at most once per request.
-    async fn open(&self, asked: &Asked, view: &Value, instead: &Instead<'_>) -> Result<Reply, HandleError> {
+    pub(super) async fn open(&self, asked: &Asked, view: &Value, instead: &Instead<'_>) -> Result<Reply, HandleError> {
         let Some(trigger) = &asked.trigger else {
             return Ok(Reply::private(&replies::form_not_opened(instead, false)));
         };
@@ -190,6 +190,8 @@ impl Inbound {
         let answered = match Form::parse(&filled.callback_id) {
             Some(Form::Plan) => self.submitted_plan(asked, filled).await,
             Some(Form::Hotfix) => self.submitted_hotfix(asked, filled).await,
+            Some(Form::Attest) => self.submitted_checklist(asked, filled).await,
+            Some(Form::Waive) => self.submitted_waiver(asked, filled).await,
             Some(form) => self.submitted_reason(asked, form, filled).await,
             None => Ok(shown(&replies::unreadable())),
         };
@@ -350,7 +352,7 @@ fn numbered_by_us(input: &str) -> Reply {
     Reply::Body(modals::errors_response(&BTreeMap::from([(input.to_owned(), text)])))
 }
 
-fn unread(error: &ReadError) -> Reply {
+pub(super) fn unread(error: &ReadError) -> Reply {
     match error {
         ReadError::Errors(errors) => Reply::Body(modals::errors_response(errors)),
         ReadError::Unreadable => shown(&replies::unreadable()),
@@ -358,7 +360,7 @@ fn unread(error: &ReadError) -> Reply {
 }
 
 /// The verdict, in the form: at its inputs where they can mend it, else in words.
-fn in_form(handled: &Handled) -> Reply {
+pub(super) fn in_form(handled: &Handled) -> Reply {
     if let Handled::Refused { refusal, .. } = handled
         && let Some(errors) = modals::errors_of(refusal)
     {

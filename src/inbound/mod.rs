@@ -5,6 +5,7 @@ mod clicks;
 mod commands;
 mod forms;
 mod reads;
+mod words;
 
 use crate::handle::{HandleError, Handled, Handler, Order, Verdict};
 use crate::jobs::Outside;

@@ -27,6 +27,10 @@ pub enum ActionId {
     Why,
     /// Opens the plan.
     EditPlan,
+    /// Opens the checklist of the clicker's role.
+    Checklist,
+    /// Opens the checklist of this one of several roles.
+    ChecklistAs(Role),
     /// Signs for this one of several roles.
     ChooseRole(Role),
     /// Opens the form that asks why not, for this one of several roles.
@@ -34,6 +38,7 @@ pub enum ActionId {
 }
 
 const CHOOSE_ROLE: &str = "choose_role_";
+const CHECKLIST_AS: &str = "checklist_as_";
 const CHOOSE_ROLE_TO_REJECT: &str = "choose_role_to_reject_";
 
 impl ActionId {
@@ -48,10 +53,12 @@ impl ActionId {
             Self::Stop,
             Self::Why,
             Self::EditPlan,
+            Self::Checklist,
         ];
         all.extend(SettlementChoice::ALL.map(Self::Settle));
         all.extend(Role::ALL.map(Self::ChooseRole));
         all.extend(Role::ALL.map(Self::ChooseRoleToReject));
+        all.extend(Role::ALL.map(Self::ChecklistAs));
         all
     }
 
@@ -73,6 +80,8 @@ impl fmt::Display for ActionId {
             Self::Settle(choice) => write!(f, "settle_{}", choice.key()),
             Self::Why => f.write_str("why"),
             Self::EditPlan => f.write_str("edit_plan"),
+            Self::Checklist => f.write_str("checklist"),
+            Self::ChecklistAs(role) => write!(f, "{CHECKLIST_AS}{role}"),
             Self::ChooseRole(role) => write!(f, "{CHOOSE_ROLE}{role}"),
             Self::ChooseRoleToReject(role) => write!(f, "{CHOOSE_ROLE_TO_REJECT}{role}"),
         }

@@ -9,10 +9,11 @@ use crate::slack::state::{self, kind_word};
 use crate::slack::unchecked;
 use crate::slack::view::View;
 use buttons::buttons;
-use domain::ids::Millis;
+use domain::ids::{Millis, ServiceName};
+use domain::policy::Policy;
 use domain::release::{Attempt, AttemptState, Migration, Release, Status};
 use domain::role::Role;
-use domain::rule::{Rule, SkipReason, skipped_by_emergency};
+use domain::rule::{Effect, Rule, SkipReason};
 use domain::rules::gates::{Detail, Gate, GateState};
 use domain::rules::sign_off::roles_of;
 use domain::schedule::next_working_day;
@@ -167,14 +168,14 @@ pub(crate) fn skipped(view: &View<'_>) -> String {
     let (due_ms, starts) = skipped_due(view);
     let starts = if starts { ", if it starts today" } else { "" };
     skipped_until(
+        &skipped_words(view.policy, &view.release.service),
         &view.somebody(Role::TechLead),
         &format!("{}{starts}", view.when(due_ms)),
     )
 }
 
 /// The same, with whoever owes it and `due` in words.
-pub(crate) fn skipped_until(owed_by: &str, due: &str) -> String {
-    let [procedure, same_day, our_reading] = skipped_words();
+pub(crate) fn skipped_until([procedure, same_day, our_reading]: &[String; 3], owed_by: &str, due: &str) -> String {
     format!(
         "*Skipped because the procedure says so (3.4):* {procedure}.\n*Because it is same or next day (4.1):* {same_day}.\n*By our reading:* {our_reading}.\n*Owed afterwards*, by {owed_by} until {due}: staging, and what is skipped by our reading."
     )
@@ -189,36 +190,17 @@ pub(crate) fn skipped_due(view: &View<'_>) -> (Millis, bool) {
 }
 
 /// The three lists behind the headings.
-pub(crate) fn skipped_words() -> [String; 3] {
+pub(crate) fn skipped_words(policy: &Policy, service: &ServiceName) -> [String; 3] {
+    let skipped = policy.skipped_by_emergency(service);
     [SkipReason::Procedure, SkipReason::SameDay, SkipReason::OurReading].map(|reason| {
-        let rules = skipped_by_emergency().into_iter().filter(|(of, _)| *of == reason);
-        rules.map(|(_, rule)| thing(rule)).collect::<Vec<_>>().join(", ")
+        let rules = skipped.iter().filter(|(of, _)| *of == reason);
+        let titles: Vec<&str> = rules.map(|(_, rule)| rule.title()).collect();
+        if titles.is_empty() {
+            "nothing".to_owned()
+        } else {
+            titles.join(", ")
+        }
     })
-}
-
-/// What a rule asks for, as a thing that can be skipped.
-fn thing(rule: Rule) -> &'static str {
-    match rule {
-        Rule::StageStaging => "staging",
-        Rule::SchedulePeak => "peak hours",
-        Rule::ScheduleWindow => "maintenance window",
-        Rule::ScheduleFreeze => "freeze",
-        Rule::Notice24h => "24 h notice",
-        Rule::VcsBranch => "release branch",
-        Rule::VcsReviewed => "code review",
-        Rule::VcsTicketIds => "tickets in commits",
-        Rule::VcsFixBranches => "fix branches",
-        Rule::StageIntegration => "integration tests",
-        Rule::StageAcceptance => "stakeholders' acceptance",
-        Rule::CriteriaCoverage => "coverage",
-        Rule::CriteriaBugs => "open bugs",
-        Rule::CriteriaPerformance => "performance tests",
-        Rule::CriteriaDocs => "documentation",
-        Rule::RiskRollbackTested => "rollback rehearsal",
-        Rule::DepsVersions => "dependency versions",
-        Rule::SignoffTechLead => "the tech lead's sign-off",
-        rule => rule.summary(),
-    }
 }
 
 /// Met, owed and unmet gates, what holds the start first.
@@ -229,25 +211,56 @@ fn checklist(view: &View<'_>) -> String {
         texts: view.texts,
     };
     // When it may start stands above. Time passes by itself: nothing to be met, and no total that moves with it.
-    let mut gates: Vec<_> = view
-        .gates
-        .iter()
-        .filter(|gate| gate.rule != Rule::DeployStart)
-        .collect();
+    let counts = |gate: &&Gate| {
+        gate.rule != Rule::DeployStart
+            && !matches!(gate.state, GateState::NotApplicable | GateState::NotJudged)
+            && (gate.effect == Effect::Block || has_debt(gate, view.release))
+    };
+    let mut gates: Vec<&Gate> = view.gates.iter().filter(counts).collect();
     let met = gates.iter().filter(|gate| gate.state == GateState::Met).count();
     gates.sort_by_key(|gate| (!gate.holds_start(), gate.state == GateState::Met));
     if gates.is_empty() {
         return "*Checklist* not judged yet".to_owned();
     }
-    // Who signed what has a line each, and so has what is missing; the plain rest shares one.
-    let (plain, own): (Vec<&Gate>, Vec<&Gate>) = gates.iter().partition(|gate| is_plainly_met(gate, view.release));
+    // Who signed or waived what has a line each, and so has what is missing; what is to be said shares one for each role, and the
+    // plain rest one.
+    let (to_say, rest): (Vec<&Gate>, Vec<&Gate>) = gates
+        .iter()
+        .copied()
+        .partition(|gate| matches!(gate.detail, Detail::ToAttest { .. }));
+    let (plain, own): (Vec<&Gate>, Vec<&Gate>) = rest.into_iter().partition(|gate| is_plainly_met(gate, view.release));
     let mut lines: Vec<String> = own.into_iter().map(|gate| gates::line(gate, &words)).collect();
+    lines.extend(to_be_said(&to_say, view));
     if !plain.is_empty() {
         let met: Vec<String> = plain.into_iter().map(|gate| gates::sentence(gate, &words)).collect();
         lines.push(format!("*Met* · {}", met.join("; ")));
     }
-    lines.push(unchecked::line(view.release.kind));
+    lines.extend(unchecked::line(view));
     format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
+}
+
+/// What somebody still has to say, one line for each of the roles.
+pub(crate) fn to_be_said(gates: &[&Gate], view: &View<'_>) -> Vec<String> {
+    let mut by_roles: Vec<(&[Role], Vec<&Gate>)> = Vec::new();
+    for gate in gates {
+        match by_roles.iter_mut().find(|(roles, _)| *roles == gate.roles) {
+            Some((_, of_roles)) => of_roles.push(gate),
+            None => by_roles.push((&gate.roles, vec![gate])),
+        }
+    }
+    let line = |(roles, gates): (&[Role], Vec<&Gate>)| {
+        let who = match roles {
+            [role] => view.somebody(*role),
+            several => format!("two of {}", gates::roles(several)),
+        };
+        let titles = some_of(gates.iter().map(|gate| gate.rule.title().to_owned()), 20);
+        format!("*To be confirmed* · by {who}: {titles}")
+    };
+    by_roles.into_iter().map(line).collect()
+}
+
+fn has_debt(gate: &Gate, release: &Release) -> bool {
+    release.debts.get(&gate.rule).is_some_and(|debt| debt.closed.is_none())
 }
 
 /// Who said what while it was open: over, it asks nobody for anything.
@@ -279,14 +292,14 @@ fn history(view: &View<'_>) -> String {
     let mut lines: Vec<String> = signed.chain(rejected).chain(silent).collect();
     // Only what went out must not read as if everything had been looked at.
     if release.status == Status::Released {
-        lines.push(unchecked::line(release.kind));
+        lines.extend(unchecked::line(view));
     }
     format!("*Sign-offs at the end*\n{}", lines.join("\n"))
 }
 
 fn is_plainly_met(gate: &Gate, release: &Release) -> bool {
-    let owed = release.debts.get(&gate.rule).is_some_and(|debt| debt.closed.is_none());
-    gate.state == GateState::Met && gate.detail == Detail::Plain && !owed
+    let says_more = !matches!(gate.detail, Detail::Plain | Detail::AttestedBy { .. });
+    gate.state == GateState::Met && !says_more && !has_debt(gate, release)
 }
 
 /// What is owed, by whom, until when.
@@ -308,7 +321,7 @@ pub(crate) fn debts(view: &View<'_>) -> Option<String> {
         .into_iter()
         .map(|(due_ms, role, rules)| {
             let overdue = if due_ms < view.now_ms { " *OVERDUE*" } else { "" };
-            let rules = some_of(rules.iter().map(|rule| thing(*rule).to_owned()), 20);
+            let rules = some_of(rules.iter().map(|rule| rule.title().to_owned()), 20);
             format!("By {}{overdue}, {}: {rules}", view.when(due_ms), view.somebody(role))
         })
         .collect();

@@ -11,7 +11,7 @@ use domain::release::{Release, Status};
 use domain::role::Role;
 use domain::rule::{Effect, Rule};
 use domain::rules::gates::{Detail, Gate, GateState};
-use domain::rules::sign_off::slot_end_ms;
+use domain::rules::sign_off::{role_of, slot_end_ms};
 use std::collections::BTreeMap;
 
 /// What a gate's sentence needs besides the gate.
@@ -44,6 +44,9 @@ pub fn state_word(gate: &Gate) -> &'static str {
     match (gate.state, gate.effect) {
         (GateState::Met, _) => "Met",
         (GateState::Owed, _) => "Owed",
+        (GateState::Waived, _) => "Waived",
+        (GateState::NotApplicable, _) => "Does not apply",
+        (GateState::NotJudged, _) => "Not checked yet",
         (GateState::Unmet, Effect::Block) => "Missing",
         (GateState::Stale, Effect::Block) => "No longer counts",
         (GateState::Unknown, Effect::Block) => "Not known yet",
@@ -99,6 +102,40 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
                 when(*until_ms)
             )
         }
+        Detail::AttestedBy {
+            people,
+            at_ms,
+            until_ms,
+        } => {
+            let until = until_ms.map_or_else(String::new, |until_ms| format!(", counts until {}", when(until_ms)));
+            format!(
+                "{}: said by {}, {}{until}",
+                gate.rule.title(),
+                words.names.mentions(people, "and"),
+                when(*at_ms)
+            )
+        }
+        Detail::ToAttest { by, .. } if by.is_empty() => {
+            format!("{}: {} has to say that it holds", gate.rule.title(), who(gate, words))
+        }
+        Detail::ToAttest { by, .. } => format!(
+            "{}: said by {}; another one of {} has to say it too",
+            gate.rule.title(),
+            words.names.mentions(by, "and"),
+            who(gate, words)
+        ),
+        Detail::WaivedBy {
+            people,
+            at_ms,
+            follow_up_ms,
+        } => format!(
+            "{}: waived by {}, {}, to be looked at again {}{}",
+            gate.rule.title(),
+            words.names.mentions(people, "and"),
+            when(*at_ms),
+            when(*follow_up_ms),
+            justification(gate.rule, words)
+        ),
         Detail::NoOwner => "a developer's draft: a release manager takes it over by saving the plan".to_owned(),
         Detail::SourcePending => "Countersign is reading the tag and the deployment script".to_owned(),
         Detail::Source(problem) => source_problem(*problem, release),
@@ -111,7 +148,19 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
             "the planned slot ended {}: a release manager moves the start, and then it is asked again",
             when(*at_ms)
         ),
+        Detail::Expired { at_ms } if role_of(gate.rule).is_none() => format!(
+            "{}: what was said counted until {}; {} says it again",
+            gate.rule.title(),
+            when(*at_ms),
+            who(gate, words)
+        ),
         Detail::Expired { at_ms } => format!("the sign-off ended {}; {} signs again", when(*at_ms), who(gate, words)),
+        Detail::Changed(fields) if role_of(gate.rule).is_none() => format!(
+            "{}: {} changed since it was said; {} says it again",
+            gate.rule.title(),
+            changed(fields),
+            who(gate, words)
+        ),
         Detail::Changed(fields) => format!(
             "signed on something else: {} changed since; {} is asked again",
             changed(fields),
@@ -143,6 +192,14 @@ pub fn sentence(gate: &Gate, words: &Words<'_>) -> String {
         ),
         Detail::WrongStatus => wrong_status(release),
     }
+}
+
+fn justification(rule: Rule, words: &Words<'_>) -> String {
+    let waivers = words.release.waivers.get(&rule).into_iter().flatten();
+    let said = waivers
+        .filter_map(|waiver| words.texts.get(&waiver.justification))
+        .last();
+    said.map_or_else(String::new, |text| format!(": “{}”", foreign_line(text, 200)))
 }
 
 fn met(rule: Rule, release: &Release, names: Names<'_>) -> String {

@@ -77,7 +77,7 @@ fn holders(view: &View<'_>, role: Role) -> String {
 }
 
 fn skipped(view: &View<'_>) -> String {
-    let [procedure, same_day, our_reading] = skipped_words();
+    let [procedure, same_day, our_reading] = skipped_words(view.policy, &view.release.service);
     format!(
         "Skipped because the procedure says so (3.4): {procedure}.\nSkipped because it is same or next day (4.1): {same_day}.\nSkipped by our reading: {our_reading}.\nOwed afterwards, by a {}{} until {}: staging, and what is skipped by our reading.",
         Role::TechLead.title(),

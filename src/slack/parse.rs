@@ -5,6 +5,7 @@ use crate::slack::tokens::{Token, free_text, tokens};
 use crate::slack::verbs::{self, Entry, Verb};
 use domain::ids::{CommitSha, ReleaseKey, ServiceName, Version, tidy};
 use domain::role::Role;
+use domain::rule::Rule;
 
 pub use crate::slack::typed::{Known, Mistyped, Problem, Typed};
 
@@ -30,6 +31,11 @@ pub fn parse(typed: &str, known: &Known<'_>) -> Typed {
         }),
         None => reader.unknown_verb(&name),
     }
+}
+
+fn rule(typed: &str) -> Result<Rule, Wrong> {
+    let id = tidy(typed).trim_matches('`').to_lowercase();
+    Rule::from_id(&id).ok_or_else(|| Box::new((Problem::NotARule(typed.to_owned()), None)))
 }
 
 type Wrong = Box<(Problem, Option<String>)>;
@@ -100,6 +106,24 @@ impl Reader<'_> {
                 key: key()?,
                 reason: self.rest(),
             },
+            Verb::Attest => Typed::Attest {
+                key: key()?,
+                role: self.role(entry)?,
+            },
+            Verb::Waive => {
+                let key = key()?;
+                self.end(entry, 3)?;
+                let rule = self.words.get(2).map(|word| rule(&word.text)).transpose()?;
+                Typed::Waive { key, rule }
+            }
+            Verb::Withdraw
+                if self.words.len() == 3 && self.words.get(2).is_some_and(|word| rule(&word.text).is_ok()) =>
+            {
+                Typed::TakeBack {
+                    key: key()?,
+                    rule: rule(&self.words[2].text)?,
+                }
+            }
             Verb::Withdraw => Typed::Withdraw {
                 key: key()?,
                 reason: self.rest(),

@@ -16,7 +16,7 @@ use closed::closed;
 use domain::ids::PersonId;
 use domain::release::{Plan, Release, Status};
 use domain::role::Role;
-use domain::rule::Rule;
+use domain::rule::{Judged, Rule};
 use domain::rules::gates::{Detail, Gate, GateState};
 use domain::rules::sign_off::rule_of;
 use serde_json::Value;
@@ -89,7 +89,9 @@ fn planned(view: &View<'_>, role: Role, plan: &Plan) -> Rendered {
             Role::QaLead => " You vouch for tests, coverage and open bugs.",
             _ => "",
         };
-        blocks.push(section(&format!("{}{vouch}", unchecked::line(release.kind))));
+        let unseen = unchecked::line(view).unwrap_or_default();
+        let said = format!("{unseen}{vouch}");
+        blocks.extend((!said.is_empty()).then(|| section(said.trim())));
         blocks.push(context(&format!(
             "{} · {}",
             binding(release, role),
@@ -203,7 +205,7 @@ fn hotfix(view: &View<'_>, role: Role) -> Rendered {
         blocks.push(section(&format!(
             "{}\n{}",
             skipped(view),
-            unchecked::line(release.kind)
+            unchecked::line(view).unwrap_or_default()
         )));
         if !is_owed {
             blocks.push(section(&patience(view, role)));
@@ -377,6 +379,12 @@ fn without_tech_lead(view: &View<'_>) -> String {
     "Without your answer it does not start.".to_owned()
 }
 
+/// Whether somebody in `role` has lines on the checklist that hold the start.
+fn has_lines(view: &View<'_>, role: Role) -> bool {
+    let speaks = |gate: &Gate| matches!(gate.rule.judged(), Judged::Attested(roles, _) if roles.contains(&role));
+    view.is_before_start() && view.gates.iter().any(|gate| gate.holds_start() && speaks(gate))
+}
+
 fn answer_buttons(view: &View<'_>, role: Role, label: &str) -> Option<Value> {
     if !view.can_have_buttons {
         return None;
@@ -384,7 +392,16 @@ fn answer_buttons(view: &View<'_>, role: Role, label: &str) -> Option<Value> {
     let release = view.release;
     let value = ButtonValue::on(release).as_role(role);
     let named = format!("{} {}", release.key, view.what());
-    let mut row = vec![Button::new(ActionId::Approve, label, &format!("{label}: {named}"), value.clone()).primary()];
+    let approve = Button::new(ActionId::Approve, label, &format!("{label}: {named}"), value.clone());
+    let mut row = Vec::new();
+    // Who has lines to confirm first signs with them, in one visit.
+    if has_lines(view, role) {
+        let label = "Confirm and sign…";
+        row.push(Button::new(ActionId::Checklist, label, &format!("{label} {named}"), value.clone()).primary());
+        row.push(approve);
+    } else {
+        row.push(approve.primary());
+    }
     if !owed(release, role) {
         row.push(Button::new(ActionId::Reject, "Reject…", &format!("Reject {named}"), value.clone()).danger());
         row.push(Button::new(

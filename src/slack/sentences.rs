@@ -25,6 +25,10 @@ pub fn sentence(event: &Event, actor: &Actor, release: &Release, names: Names<'_
         | Event::ReleaseCancelled { .. }
         | Event::DebtIncurred { .. }
         | Event::DebtClosed { .. } => of_sign_offs(event, release, names),
+        Event::Attested { .. }
+        | Event::AttestationWithdrawn { .. }
+        | Event::RuleWaived { .. }
+        | Event::WaiverWithdrawn { .. } => of_words(event, release, names),
         Event::DeploymentRequested { .. }
         | Event::AttemptStarting { .. }
         | Event::AttemptRunning { .. }
@@ -186,6 +190,39 @@ fn of_sign_offs(event: &Event, release: &Release, names: Names<'_>) -> String {
     }
 }
 
+fn of_words(event: &Event, release: &Release, names: Names<'_>) -> String {
+    match event {
+        Event::Attested { rule, attestation } => format!(
+            "{} said as {}: {} (`{}`).",
+            names.mention(&attestation.by),
+            attestation.role.title(),
+            rule.summary(),
+            rule.id()
+        ),
+        Event::AttestationWithdrawn { rule, by } => format!(
+            "{} took back what they had said of {} (`{}`).",
+            names.mention(by),
+            rule.title(),
+            rule.id()
+        ),
+        Event::RuleWaived { rule, waiver } => format!(
+            "{} waived {} (`{}`) as {}. It is to be looked at again {}.",
+            names.mention(&waiver.by),
+            rule.title(),
+            rule.id(),
+            waiver.role.title(),
+            when(waiver.follow_up_ms, &release.time_zone)
+        ),
+        Event::WaiverWithdrawn { rule, by } => format!(
+            "{} took back their waiver of {} (`{}`).",
+            names.mention(by),
+            rule.title(),
+            rule.id()
+        ),
+        _ => "Something was recorded.".to_owned(),
+    }
+}
+
 fn signed(sign_off: &SignOff, names: Names<'_>) -> String {
     let deputy = if sign_off.as_deputy { ", standing in," } else { "" };
     let against = if sign_off.confirms_rejection {
@@ -300,6 +337,9 @@ fn asked_to(intent: &str, rule: Rule) -> String {
         "sign_planned" | "sign_hotfix" => return format!("sign it off{as_role}"),
         "reject_planned" | "reject_hotfix" => return format!("reject it{as_role}"),
         "withdraw" => "take a sign-off back",
+        "attest" => return format!("say that `{}` holds", rule.id()),
+        "waive" => return format!("waive `{}`", rule.id()),
+        "take_back" => return format!("take back their word on `{}`", rule.id()),
         "cancel_planned" | "cancel_hotfix" => "cancel it",
         "deploy" => "deploy it",
         "stop" => "stop its deployment",

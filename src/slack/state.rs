@@ -7,7 +7,7 @@ use crate::slack::time::span;
 use crate::slack::view::{Names, View};
 use domain::release::{Attempt, AttemptState, Release, Status};
 use domain::role::Role;
-use domain::rule::Rule;
+use domain::rule::{Judged, Rule};
 use domain::rules::gates::{Detail, Gate};
 use domain::rules::sign_off::rule_of;
 
@@ -83,6 +83,7 @@ fn asking(view: &View<'_>) -> String {
         .filter(|gate| gate.rule.id().starts_with("signoff."))
         .collect();
     let mut lines: Vec<String> = open.iter().map(|gate| waits_for(gate, view)).collect();
+    lines.extend(to_confirm(view));
     if lines.is_empty() {
         let other: Vec<String> = view
             .holding()
@@ -99,6 +100,25 @@ fn asking(view: &View<'_>) -> String {
         None => starts_by_itself(view),
     });
     lines.join("\n")
+}
+
+/// How many lines of the checklist wait for whom.
+fn to_confirm(view: &View<'_>) -> Option<String> {
+    let mut roles: Vec<(Role, usize)> = Vec::new();
+    for gate in view.holding() {
+        let (Judged::Attested(..), Some(role)) = (gate.rule.judged(), gate.roles.first()) else {
+            continue;
+        };
+        match roles.iter_mut().find(|(of, _)| of == role) {
+            Some((_, lines)) => *lines += 1,
+            None => roles.push((*role, 1)),
+        }
+    }
+    let by = roles
+        .iter()
+        .map(|(role, lines)| format!("{} by {}", count(*lines, "line"), view.somebody(*role)));
+    let by: Vec<String> = by.collect();
+    (!by.is_empty()).then(|| format!("To be confirmed with *Open checklist…*: {}.", joined(&by, "and")))
 }
 
 /// What the last sign-off of a hotfix does. When it is the last one, it deploys at once, and that is said.
@@ -172,7 +192,7 @@ fn approved(view: &View<'_>) -> String {
     let gone: Vec<String> = view
         .holding()
         .into_iter()
-        .filter(|gate| gate.is_of_approval())
+        .filter(|gate| gate.is_of_approval(release.kind))
         .map(|gate| {
             format!(
                 "*{}* · `{}` · {}.",
@@ -192,6 +212,9 @@ fn approved(view: &View<'_>) -> String {
             attempt.number,
             result_words(attempt, result, &release.key)
         );
+    }
+    if let Some(lines) = to_confirm(view) {
+        text = format!("{text}{lines} ");
     }
     let held = view.gate(Rule::DeployExclusive).filter(|gate| gate.holds_start());
     if let Some(gate) = held {

@@ -5,8 +5,9 @@ use crate::slack::view::View;
 use domain::event::SourceProblem;
 use domain::ids::ReleaseKey;
 use domain::release::{Attempt, AttemptResult, AttemptState, NotStarted, Release, SettlementChoice, Status};
+use domain::rule::Judged;
 use domain::rules::gates::GateState;
-use domain::rules::sign_off::{is_sign_off, roles_of};
+use domain::rules::sign_off::{role_of, roles_of};
 
 /// The kind as people say it.
 pub fn kind_word(release: &Release) -> &'static str {
@@ -92,7 +93,18 @@ pub fn card_status(view: &View<'_>) -> String {
     match view.release.status {
         Status::Asking | Status::Approved if view.slot_over() => "PLANNED TIME OVER, NOT DEPLOYED".to_owned(),
         // A role whose answer is owed afterwards is not waited for.
-        Status::Asking => waiting_for(view.holding().iter().filter(|gate| is_sign_off(gate.rule)).count()),
+        Status::Asking => {
+            let holding = view.holding();
+            let sign_offs = holding.iter().filter(|gate| role_of(gate.rule).is_some()).count();
+            let lines = holding
+                .iter()
+                .filter(|gate| matches!(gate.rule.judged(), Judged::Attested(..)))
+                .count();
+            match (sign_offs, lines) {
+                (0, 1..) => format!("{} TO CONFIRM", count(lines, "LINE").to_uppercase()),
+                _ => waiting_for(sign_offs),
+            }
+        }
         Status::Approved if gone > 0 => format!(
             "{} NO LONGER COUNT{}",
             count(gone, "SIGN-OFF").to_uppercase(),

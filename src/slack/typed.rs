@@ -3,6 +3,7 @@
 use crate::slack::verbs::Entry;
 use domain::ids::{CommitSha, ReleaseKey, ServiceName, Version};
 use domain::role::Role;
+use domain::rule::Rule;
 
 /// What is known, for suggestions. Empty lists know nothing and refuse nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +81,27 @@ pub enum Typed {
         /// Why, if said.
         reason: Option<String>,
     },
+    /// `attest KEY [ROLE]`
+    Attest {
+        /// Which release.
+        key: ReleaseKey,
+        /// The checklist of which role, if said.
+        role: Option<Role>,
+    },
+    /// `waive KEY [RULE]`
+    Waive {
+        /// Which release.
+        key: ReleaseKey,
+        /// Which rule, if said.
+        rule: Option<Rule>,
+    },
+    /// `withdraw KEY RULE`
+    TakeBack {
+        /// Which release.
+        key: ReleaseKey,
+        /// One's word on which rule.
+        rule: Rule,
+    },
     /// `deploy KEY`
     Deploy {
         /// Which release.
@@ -137,6 +159,8 @@ pub enum Problem {
     NotAService(String),
     /// Nobody signs in such a role.
     NotARole(String),
+    /// There is no such rule.
+    NotARule(String),
     /// The verb needs a full commit, and this is none.
     NotACommit(String),
     /// This one is too many.

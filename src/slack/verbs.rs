@@ -23,6 +23,10 @@ pub enum Verb {
     Withdraw,
     /// Give a release up.
     Cancel,
+    /// Say that rules hold.
+    Attest,
+    /// Excuse a rule.
+    Waive,
     /// Deploy now.
     Deploy,
     /// Stop a deployment.
@@ -102,9 +106,23 @@ pub const VERBS: &[Entry] = &[
     entry(
         "withdraw",
         Verb::Withdraw,
-        "withdraw KEY [REASON]",
-        "take your sign-off back, until the start",
+        "withdraw KEY [RULE or REASON]",
+        "take back your sign-off, or with a rule what you said of it, until the start",
         "withdraw REL-789",
+    ),
+    entry(
+        "attest",
+        Verb::Attest,
+        "attest KEY [ROLE]",
+        "your role's checklist: say what holds, and sign with it",
+        "attest REL-789",
+    ),
+    entry(
+        "waive",
+        Verb::Waive,
+        "waive KEY [RULE]",
+        "excuse a rule for a release, with a reason and a date",
+        "waive REL-789 criteria.performance",
     ),
     entry(
         "cancel",
@@ -169,7 +187,6 @@ pub const VERBS: &[Entry] = &[
         "this list, or one verb in detail",
         "help approve",
     ),
-    later("waive", "waive a rule, with a reason and a date"),
     later("schedule", "move the start"),
     later("verify", "record smoke tests and checks"),
     later("rollback", "go back to the last verified version"),

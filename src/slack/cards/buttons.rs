@@ -4,7 +4,7 @@ use crate::slack::blocks::Button;
 use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::view::View;
 use domain::release::{Release, SettlementChoice, Status};
-use domain::rule::Rule;
+use domain::rule::{Judged, Rule};
 
 /// The buttons that the status allows. Who may press them is looked up at the click.
 pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
@@ -24,7 +24,7 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
         Status::Asking => vec![approve(), reject(), why(), cancel()],
         Status::Approved if view.slot_over() => vec![why(), cancel()],
         Status::Approved => {
-            let needs_signing = view.holding().iter().any(|gate| gate.is_of_approval());
+            let needs_signing = view.holding().iter().any(|gate| gate.is_of_approval(release.kind));
             let first = if needs_signing { approve() } else { deploy(view) };
             vec![
                 first,
@@ -44,6 +44,14 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
         }
         Status::Released | Status::Cancelled => Vec::new(),
     };
+    if view.is_before_start()
+        && view
+            .holding()
+            .iter()
+            .any(|gate| matches!(gate.rule.judged(), Judged::Attested(..)))
+    {
+        row.insert(0, button(ActionId::Checklist, "Open checklist…").primary());
+    }
     if matches!(
         release.status,
         Status::Drafted | Status::Asking | Status::Approved | Status::Rejected

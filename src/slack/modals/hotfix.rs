@@ -1,7 +1,7 @@
 //! Asking for a hotfix: the short form of clause 3.4.
 
 use crate::slack::blocks::{context, section};
-use crate::slack::cards::skipped_until;
+use crate::slack::cards::{skipped_until, skipped_words};
 use crate::slack::gates::rule_ref;
 use crate::slack::modals::inputs::{Input, commit, form};
 use crate::slack::modals::read::{ReadError, Reader};
@@ -51,7 +51,7 @@ pub struct HotfixFields {
 
 /// The form.
 pub fn hotfix(prefill: &HotfixPrefill<'_>, services: &[ServiceChoice]) -> Value {
-    let blocks = vec![
+    let mut blocks = vec![
         section(&who_is_asked(prefill)),
         Input::service(services, prefill.service.as_ref()).build(),
         Input::line("version", "Version", prefill.version.as_ref().map(Version::tag).unwrap_or_default().as_str())
@@ -67,8 +67,14 @@ pub fn hotfix(prefill: &HotfixPrefill<'_>, services: &[ServiceChoice]) -> Value 
             .build(),
         Input::line("tickets", "Other tickets in it", "").optional().hint("Such as PAY-201, PAY-202.").build(),
         commit(services, ""),
-        context(&skipped_until("a tech lead", "the next working day 17:00")),
     ];
+    let service = prefill
+        .service
+        .as_ref()
+        .or_else(|| services.first().map(|choice| &choice.name));
+    let skipped = service.map(|service| skipped_words(prefill.policy, service));
+    let skipped = skipped.map(|words| skipped_until(&words, "a tech lead", "the next working day 17:00"));
+    blocks.extend(skipped.map(|text| context(&text)));
     form(Form::Hotfix, "Ask for a hotfix", "Ask for it", "", &blocks)
 }
 

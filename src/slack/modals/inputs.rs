@@ -59,6 +59,13 @@ impl Input {
         Self::choice("radio_buttons", name, label, options, initial)
     }
 
+    /// Any of a few, all in view and none of them ticked.
+    pub fn ticks(name: &str, label: &str, options: &[(&str, String)]) -> Self {
+        let option = |(value, label): &(&str, String)| json!({ "text": plain(label, 75), "value": value });
+        let all: Vec<Value> = options.iter().map(option).collect();
+        Self::new(name, label, json!({ "type": "checkboxes", "options": all }))
+    }
+
     fn choice(kind: &str, name: &str, label: &str, options: &[(&str, &str)], initial: Option<&str>) -> Self {
         let option = |(value, label): &(&str, &str)| json!({ "text": plain(label, 75), "value": value });
         let all: Vec<Value> = options.iter().map(option).collect();

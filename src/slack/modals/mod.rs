@@ -1,12 +1,14 @@
 //! The forms that people fill in. A form carries ids only; what was filled in comes back typed, or with every problem at
 //! once, each with its remedy, at its own input.
 
+mod attest;
 mod hotfix;
 mod inputs;
 mod plan;
 mod read;
 mod reasons;
 
+pub use attest::{AttestFields, WaiveFields, attest, has_checklist, read_attest, read_waive, to_waive, waive};
 pub use hotfix::{HotfixFields, HotfixPrefill, hotfix, read_hotfix};
 pub use plan::{PlanFields, PlanPrefill, plan, read_plan};
 pub use read::{Errors, ReadError, errors_of, errors_response, plan_has_changed};
@@ -28,11 +30,23 @@ pub enum Form {
     Withdraw,
     /// Gives a release up.
     Cancel,
+    /// Says that rules hold.
+    Attest,
+    /// Excuses a rule.
+    Waive,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 5] = [Self::Plan, Self::Hotfix, Self::Reject, Self::Withdraw, Self::Cancel];
+    pub const ALL: [Self; 7] = [
+        Self::Plan,
+        Self::Hotfix,
+        Self::Reject,
+        Self::Withdraw,
+        Self::Cancel,
+        Self::Attest,
+        Self::Waive,
+    ];
 
     /// The form with this `callback_id`.
     pub fn parse(callback_id: &str) -> Option<Self> {
@@ -48,6 +62,8 @@ impl fmt::Display for Form {
             Self::Reject => "reject",
             Self::Withdraw => "withdraw",
             Self::Cancel => "cancel",
+            Self::Attest => "attest",
+            Self::Waive => "waive",
         })
     }
 }

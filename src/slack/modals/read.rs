@@ -107,6 +107,13 @@ impl<'f> Reader<'f> {
         self.element(name)?.get("selected_option")?.get("value")?.as_str()
     }
 
+    /// The ticked options.
+    pub fn ticked(&self, name: &str) -> Vec<&'f str> {
+        let chosen = self.element(name).and_then(|element| element.get("selected_options"));
+        let options = chosen.and_then(Value::as_array).into_iter().flatten();
+        options.filter_map(|option| option.get("value")?.as_str()).collect()
+    }
+
     /// A text that may stay empty.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
         let text = self.typed(name)?.trim();
@@ -261,13 +268,18 @@ impl<'f> Reader<'f> {
 
     /// A day and a time.
     pub fn time(&mut self, name: &str) -> Option<Millis> {
+        self.time_of(name, "Choose the day and time of the planned start.")
+    }
+
+    /// A day and a time, with what to do without it.
+    pub fn time_of(&mut self, name: &str, remedy: &str) -> Option<Millis> {
         let seconds = self
             .element(name)
             .and_then(|element| element.get("selected_date_time"))
             .and_then(Value::as_i64);
         match seconds.filter(|seconds| (0..=9_999_999_999).contains(seconds)) {
             Some(seconds) => Some(seconds * 1_000),
-            None => self.wrong(name, "Choose the day and time of the planned start."),
+            None => self.wrong(name, remedy),
         }
     }
 

@@ -77,6 +77,13 @@ pub fn mistyped(slip: &Mistyped) -> Rendered {
             format!("{} is no role that signs", word(text)),
             "Roles that sign: product owner, QA lead, CTO, tech lead.".to_owned(),
         ),
+        Problem::NotARule(text) => (
+            format!(
+                "{} is no rule of the rulebook; a rule looks like criteria.docs",
+                word(text)
+            ),
+            format!("`{COMMAND} why` names those that hold a release."),
+        ),
         Problem::NotACommit(text) => (
             format!("{} is no full commit; that has 40 characters, 0-9 and a-f", word(text)),
             "To read it: `git rev-parse v1.4.0^{commit}`".to_owned(),

@@ -1,7 +1,7 @@
 //! What was asked to be read: where releases stand, what holds one, and what is on the record.
 
 use crate::slack::blocks::{Rendered, context, header, message, section};
-use crate::slack::cards::debts;
+use crate::slack::cards::{debts, to_be_said};
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, foreign_line};
 use crate::slack::state::{capital, card_status, kind_word, lower, now, sign_offs_end, status_words};
@@ -13,6 +13,7 @@ use domain::event::Event;
 use domain::ids::{Millis, ServiceName};
 use domain::release::{Release, Status};
 use domain::role::Role;
+use domain::rules::gates::{Detail, Gate, GateState};
 
 /// `/release status KEY`.
 pub fn status(view: &View<'_>) -> Rendered {
@@ -167,7 +168,12 @@ pub fn why(view: &View<'_>) -> Rendered {
         gates::sentence(holding[0], &words)
     );
     let mut lines = vec![format!("*{title} can't start yet: {things} {verb} it.*")];
-    for (at, gate) in holding.iter().take(6).enumerate() {
+    // What is to be said shares a line for each role, so that ten lines are enough.
+    let (to_say, own): (Vec<&Gate>, Vec<&Gate>) = holding
+        .iter()
+        .copied()
+        .partition(|gate| matches!(gate.detail, Detail::ToAttest { .. }));
+    for (at, gate) in own.iter().take(6).enumerate() {
         lines.push(format!(
             "{}. {}: {}.",
             at + 1,
@@ -175,15 +181,17 @@ pub fn why(view: &View<'_>) -> Rendered {
             gates::sentence(gate, &words)
         ));
     }
-    if holding.len() > 6 {
-        lines.push(format!("… ({} more; the card lists them)", holding.len() - 6));
+    if own.len() > 6 {
+        lines.push(format!("… ({} more; the card lists them)", own.len() - 6));
     }
+    lines.extend(to_be_said(&to_say, view));
     lines.push(until(view));
     message(&text, view.version, |_| vec![section(&lines.join("\n"))])
 }
 
 fn until(view: &View<'_>) -> String {
-    let met = view.gates.iter().filter(|gate| !gate.holds_start()).count();
+    let holds = |gate: &&Gate| matches!(gate.state, GateState::Met | GateState::Owed | GateState::Waived);
+    let met = view.gates.iter().filter(holds).count();
     let earliest = view.holding().iter().filter_map(|gate| gate.next_ms).max();
     let earliest = earliest.map_or_else(String::new, |at_ms| {
         format!(" At the earliest it can start {}.", view.when(at_ms))

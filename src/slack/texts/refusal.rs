@@ -82,6 +82,9 @@ pub fn verb(ask: Ask) -> &'static str {
         Ask::SignPlanned | Ask::SignHotfix => "sign",
         Ask::RejectPlanned | Ask::RejectHotfix => "reject",
         Ask::Withdraw => "withdraw your sign-off from",
+        Ask::Attest => "confirm this for",
+        Ask::Waive => "waive this for",
+        Ask::TakeBack => "take back your word on",
         Ask::CancelPlanned | Ask::CancelHotfix => "cancel",
         Ask::Deploy => "deploy",
         Ask::Stop => "stop the deployment of",
@@ -170,6 +173,15 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
             "no sign-off of yours stands on it".to_owned(),
             format!("To say no to it: `/release reject {}`.", attempted.key_or("REL-789")),
         ),
+        Cause::NotAttestable => (
+            format!("nobody's word meets `{}` here: Countersign looks for itself, does not look yet, or does not ask for it", refusal.rule.id()),
+            format!("`/release why {}` says what it waits for.", attempted.key_or("REL-789")),
+        ),
+        Cause::NotWaivable => (
+            format!("nobody may waive `{}` here", refusal.rule.id()),
+            format!("It has to be met; `/release why {}` says who can.", attempted.key_or("REL-789")),
+        ),
+        Cause::OwnGate => ("it is yours to meet, and nobody waives their own gate".to_owned(), who_can(refusal, attempted)),
         Cause::StaleView => return stale_view(attempted),
         Cause::SlotOver => (
             "its planned slot is over, so a sign-off would count for nothing".to_owned(),
@@ -234,6 +246,9 @@ fn members_who(ask: Ask) -> &'static str {
         Ask::RequestHotfix => "Any member of this workspace can ask for one: tell whoever you work with here.",
         Ask::SignPlanned | Ask::SignHotfix | Ask::RejectPlanned | Ask::RejectHotfix | Ask::Withdraw => {
             "The members in the roles that sign can: product owner, QA lead, tech lead, CTO. Tell one of them, or whoever you work with here."
+        }
+        Ask::Attest | Ask::Waive | Ask::TakeBack => {
+            "The members in the roles of the rule can: tell one of them, or whoever you work with here."
         }
         Ask::TypeCommit | Ask::CancelPlanned | Ask::CancelHotfix => {
             "A release manager of this workspace can: tell one, or whoever you work with here."

@@ -1,8 +1,9 @@
 //! The private answer to what was done: what it was, and what happens next. And the answers to what went wrong on our side.
 
-use crate::slack::blocks::{Rendered, context, message, section};
+use crate::slack::blocks::{Button, Rendered, actions, context, message, section};
+use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::gates::{self, rule_ref, signs};
-use crate::slack::markup::foreign_line;
+use crate::slack::markup::{count, foreign_line};
 use crate::slack::modals::Form;
 use crate::slack::state::{now, settlement};
 use crate::slack::verbs::COMMAND;
@@ -10,6 +11,7 @@ use crate::slack::view::View;
 use domain::event::{Event, SignOff};
 use domain::ids::ReleaseKey;
 use domain::release::Release;
+use domain::role::Role;
 use domain::rules::sign_off::rule_of;
 
 /// What a person's command did: `before` is the release before it, if there was one, `view` the release afterwards, `events`
@@ -17,7 +19,14 @@ use domain::rules::sign_off::rule_of;
 pub fn done(before: Option<&Release>, view: &View<'_>, events: &[Event]) -> Rendered {
     let release = view.release;
     let what = format!("{} ({})", release.key, view.what());
-    let Some((said, rule)) = events.iter().find_map(|event| first(before, view, event, &what)) else {
+    let confirmed = confirmed(events, &what);
+    let first = events.iter().find_map(|event| first(before, view, event, &what));
+    let told = match (confirmed, first) {
+        (Some(confirmed), Some((said, rule))) => Some((format!("{confirmed} {said}"), rule)),
+        (Some(confirmed), None) => Some((confirmed, None)),
+        (None, first) => first,
+    };
+    let Some((said, rule)) = told else {
         let text = format!("{what}: nothing had to be changed; it is so already.");
         return message(&text, 0, |_| vec![section(&text)]);
     };
@@ -62,9 +71,37 @@ fn first(before: Option<&Release>, view: &View<'_>, event: &Event, what: &str) -
             "Recorded: you say of attempt {attempt} of {what}: {}.",
             settlement(*choice)
         ),
+        Event::RuleWaived { rule, waiver } => {
+            return Some((
+                format!(
+                    "Waived: {} of {what}, by you as {}, until {}.",
+                    rule.title(),
+                    waiver.role.title(),
+                    view.when(waiver.follow_up_ms)
+                ),
+                Some(format!("{} · To take it back: {back} {}", rule_ref(*rule), rule.id())),
+            ));
+        }
+        Event::AttestationWithdrawn { rule, .. } => format!("Taken back: what you said of {} of {what}.", rule.title()),
+        Event::WaiverWithdrawn { rule, .. } => format!("Taken back: your waiver of {} of {what}.", rule.title()),
         _ => return None,
     };
     Some((said, None))
+}
+
+/// What was said in one visit, counted.
+fn confirmed(events: &[Event], what: &str) -> Option<String> {
+    let said = events.iter().filter_map(|event| match event {
+        Event::Attested { attestation, .. } => Some(attestation.role),
+        _ => None,
+    });
+    let roles: Vec<Role> = said.collect();
+    let role = roles.first()?;
+    Some(format!(
+        "Recorded: {} of {what}, by you as {}.",
+        count(roles.len(), "line"),
+        role.title()
+    ))
 }
 
 fn signed(before: Option<&Release>, what: &str, sign_off: &SignOff) -> String {
@@ -172,6 +209,8 @@ pub fn form_not_opened(instead: &Instead<'_>, is_too_late: bool) -> Rendered {
     let (words, typed) = match instead {
         Instead::Plan(typed) => ("Please try again", verbs_line("plan", typed)),
         Instead::Hotfix(typed) => ("Please try again", verbs_line("hotfix", typed)),
+        Instead::Checklist(key) => ("Please try again", verbs_line("attest", key.as_str())),
+        Instead::Waiver(key) => ("Please try again", verbs_line("waive", key.as_str())),
         Instead::Reason(form, key) => {
             let verb = match form {
                 Form::Withdraw => "withdraw",
@@ -194,6 +233,53 @@ pub enum Instead<'a> {
     Hotfix(String),
     /// Why not, why back, why never.
     Reason(Form, &'a ReleaseKey),
+    /// A role's checklist.
+    Checklist(&'a ReleaseKey),
+    /// A waiver.
+    Waiver(&'a ReleaseKey),
+}
+
+/// Somebody has something to say in several roles.
+pub fn choose_checklist(view: &View<'_>, roles: &[Role]) -> Rendered {
+    let release = view.release;
+    let text = format!("{}, {}: which of your checklists?", release.key, view.what());
+    let button = |role: &Role| {
+        let label = format!("As {}…", role.title());
+        let reader_label = format!("Open the checklist of {} as {}", release.key, role.title());
+        Button::new(
+            ActionId::ChecklistAs(*role),
+            &label,
+            &reader_label,
+            ButtonValue::on(release).as_role(*role),
+        )
+    };
+    message(&text, 0, |_| {
+        let mut blocks = vec![section(&text)];
+        blocks.extend(actions(roles.iter().map(button).collect()));
+        blocks
+    })
+}
+
+/// There is nothing on the checklist of the person's roles.
+pub fn nothing_to_confirm(view: &View<'_>) -> Rendered {
+    let text = format!(
+        "Nothing of {} ({}) waits for your word. `{COMMAND} why {}` says what it waits for, and for whom.",
+        view.release.key,
+        view.what(),
+        view.release.key
+    );
+    message(&text, 0, |_| vec![section(&text)])
+}
+
+/// No rule that holds the start is theirs to waive.
+pub fn nothing_to_waive(view: &View<'_>) -> Rendered {
+    let text = format!(
+        "Nothing that holds {} ({}) is yours to waive. `{COMMAND} why {}` says what holds it, and who can help.",
+        view.release.key,
+        view.what(),
+        view.release.key
+    );
+    message(&text, 0, |_| vec![section(&text)])
 }
 
 fn verbs_line(verb: &str, typed: &str) -> String {
