@@ -101,6 +101,15 @@ fn tidily(typed: &Typed) -> Option<String> {
             Some(optional("approve", [Some(valid_key(key)), role, None]))
         }
         Typed::Reject { key, reason } => told("reject", key, reason.as_ref()),
+        Typed::Attest { key, role } => {
+            let role = role.map(|role| role.key().to_owned());
+            Some(optional("attest", [Some(valid_key(key)), role, None]))
+        }
+        Typed::Waive { key, rule } => {
+            let rule = rule.map(|rule| rule.id().to_owned());
+            Some(optional("waive", [Some(valid_key(key)), rule, None]))
+        }
+        Typed::TakeBack { key, rule } => Some(format!("withdraw {key} {rule}")),
         Typed::Withdraw { key, reason } => told("withdraw", key, reason.as_ref()),
         Typed::Cancel { key, reason } => told("cancel", key, reason.as_ref()),
         Typed::Commit { key, sha } => Some(format!("commit {key} {sha}")),
@@ -221,6 +230,9 @@ fn answer(typed: &Typed) {
         | Typed::Why { key }
         | Typed::Audit { key }
         | Typed::Approve { key, .. }
+        | Typed::Attest { key, .. }
+        | Typed::Waive { key, .. }
+        | Typed::TakeBack { key, .. }
         | Typed::Deploy { key }
         | Typed::Stop { key }
         | Typed::Commit { key, .. } => of_key(key),

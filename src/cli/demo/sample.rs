@@ -108,6 +108,7 @@ pub(super) async fn write(folder: &Path) -> anyhow::Result<()> {
         );
         write_service(&folder.join(name), name, script, tags).await?;
     }
+    config.push_str(include_str!("signatures_only.toml"));
     fs::write(folder.join("countersign.toml"), config)?;
     Ok(())
 }

@@ -19,7 +19,6 @@ use countersign::slack::view::Ways;
 use countersign::store::{Line, Options, Passage, Store};
 use domain::case::Target;
 use domain::ids::ServiceName;
-use domain::policy::Policy;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -217,7 +216,7 @@ impl Replica {
         let handler = Handler {
             store,
             people: Arc::clone(&people) as Arc<dyn Facts>,
-            policy: Arc::new(Policy::default()),
+            policy: Arc::new(crate::support::signatures_only()),
             targets: Arc::new(targets()),
             names: Arc::default(),
             ways: Ways {

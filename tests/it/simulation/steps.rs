@@ -175,7 +175,9 @@ fn pressed(action: ActionId, value: ButtonValue) -> Intent {
             attempt: attempt.unwrap_or_default(),
             choice,
         },
-        ActionId::Deploy | ActionId::Why | ActionId::EditPlan => Intent::Deploy,
+        ActionId::Deploy | ActionId::Why | ActionId::EditPlan | ActionId::Checklist | ActionId::ChecklistAs(_) => {
+            Intent::Deploy
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use domain::people::People;
 use domain::policy::Policy;
 use domain::release::{AttemptResult, Migration, NotStarted, Plan, Release, SettlementChoice};
 use domain::role::Role;
-use domain::rule::{Kind, Rule, SkipReason, skipped_by_emergency};
+use domain::rule::{Kind, Rule, SkipReason};
 use domain::rules::gates::{Gate, Moment, gates};
 use domain::service::Service;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,7 @@ impl Sample {
             texts: BTreeMap::new(),
             mentions: mentions(),
             plain: names(),
-            policy: Policy::default(),
+            policy: crate::support::signatures_only(),
             gates: Vec::new(),
             told: Vec::new(),
             ways: Ways {
@@ -309,7 +309,7 @@ impl Sample {
             membership: "person".to_owned(),
             facts_ms: self.now_ms,
             fingerprint: Fingerprint::of(release, &self.policy),
-            rules: self.policy.effective_digest(release.kind),
+            rules: self.policy.effective_digest(release.kind, &release.service),
             seen: None,
             signed_ms: self.now_ms,
             confirms_rejection: release.rejections.contains_key(&Role::TechLead) && role == Role::Cto,
@@ -375,9 +375,8 @@ impl Sample {
     }
 
     pub fn indebted(self) -> Self {
-        let rules = skipped_by_emergency()
-            .into_iter()
-            .filter(|(reason, _)| *reason != SkipReason::SameDay);
+        let skipped = self.policy.skipped_by_emergency(&self.release().service);
+        let rules = skipped.into_iter().filter(|(reason, _)| *reason != SkipReason::SameDay);
         let rules = rules.map(|(_, rule)| rule).collect();
         let due_ms = self.now_ms + 24 * HOUR_MS;
         self.then(Event::DebtIncurred {

@@ -68,7 +68,7 @@ pub fn sample_script(body: &str) -> String {
 
 /// Writes the services' repositories and scripts and the configuration; returns the configuration's text.
 pub fn sample(folder: &Path) -> String {
-    let mut config = include_str!("countersign.toml").to_owned();
+    let mut config = [include_str!("countersign.toml"), super::SIGNATURES_ONLY].join("\n");
     for name in ["payments", "ledger"] {
         let home = folder.join(name);
         fs::create_dir_all(home.join("repository")).unwrap();
