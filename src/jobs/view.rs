@@ -150,11 +150,13 @@ fn commitments(release: &Release) -> Vec<Digest> {
         .flat_map(|plan| [&plan.scope, &plan.dependencies, &plan.outcome, &plan.abort_criteria]);
     let rejections = release.rejections.values().map(|rejection| &rejection.reason);
     let outputs = release.attempts.iter().filter_map(|attempt| attempt.output.as_ref());
+    let waivers = release.waivers.values().flatten().map(|waiver| &waiver.justification);
     release
         .justification
         .iter()
         .chain(plan)
         .chain(rejections)
+        .chain(waivers)
         .chain(outputs)
         .cloned()
         .collect()
@@ -168,6 +170,8 @@ pub(super) fn commitments_of(event: &Event) -> Vec<Digest> {
             reason.iter().cloned().collect()
         }
         Event::AttemptEnded { output, .. } => output.iter().cloned().collect(),
+        Event::Attested { attestation, .. } => attestation.note.iter().cloned().collect(),
+        Event::RuleWaived { waiver, .. } => vec![waiver.justification.clone()],
         Event::HotfixRequested { justification, .. } => vec![justification.clone()],
         Event::ReleasePlanned { plan, .. } | Event::PlanChanged { plan, .. } => vec![plan.scope.clone()],
         _ => Vec::new(),
@@ -182,6 +186,8 @@ fn persons(release: &Release, case: &Case) -> BTreeSet<PersonId> {
     people.extend(release.copies.iter().map(|(_, person, _)| person.clone()));
     people.extend(release.sign_offs.values().map(|sign_off| sign_off.person.clone()));
     people.extend(release.rejections.values().map(|rejection| rejection.person.clone()));
+    people.extend(release.attestations.values().flatten().map(|word| word.by.clone()));
+    people.extend(release.waivers.values().flatten().map(|waiver| waiver.by.clone()));
     people.extend(
         release
             .debts

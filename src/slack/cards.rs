@@ -210,9 +210,10 @@ fn checklist(view: &View<'_>) -> String {
         names: view.names,
         texts: view.texts,
     };
-    // When it may start stands above. Time passes by itself: nothing to be met, and no total that moves with it.
+    // When it may start stands above. Time passes by itself: nothing to be met, and no total that moves with it. What holds for
+    // every release, whatever people do, is no line either.
     let counts = |gate: &&Gate| {
-        gate.rule != Rule::DeployStart
+        !matches!(gate.rule, Rule::DeployStart | Rule::RolesCommands | Rule::PolicyChange)
             && !matches!(gate.state, GateState::NotApplicable | GateState::NotJudged)
             && (gate.effect == Effect::Block || has_debt(gate, view.release))
     };

@@ -4,10 +4,11 @@ pub use crate::slack::sentences::{lifted, sentence};
 
 use crate::slack::blocks::{Rendered, context, message, section};
 use crate::slack::gates::rule_ref;
-use crate::slack::markup::{code_tail, quoted};
+use crate::slack::markup::{code_tail, count, quoted};
 use crate::slack::state::capital;
 use crate::slack::time::span;
 use crate::slack::view::View;
+use domain::attestation::Attestation;
 use domain::command::Actor;
 use domain::digest::Digest;
 use domain::event::Event;
@@ -50,10 +51,54 @@ pub fn story(view: &View<'_>, event: &Event, actor: &Actor, at_ms: Millis, lifts
     })
 }
 
+/// Whether `next` was said in the same visit as `first`.
+pub fn goes_on(first: &Event, next: &Event) -> bool {
+    match (first, next) {
+        (Event::Attested { attestation: first, .. }, Event::Attested { attestation: next, .. }) => {
+            first.by == next.by && first.said_ms == next.said_ms
+        }
+        _ => false,
+    }
+}
+
+/// What somebody confirmed in one visit, in one entry of the thread.
+pub fn visit(view: &View<'_>, first: &Event, with_it: &[Event], at_ms: Millis) -> Rendered {
+    let said: Vec<(Rule, &Attestation)> = std::iter::once(first)
+        .chain(with_it)
+        .filter_map(|event| match event {
+            Event::Attested { rule, attestation } => Some((*rule, &**attestation)),
+            _ => None,
+        })
+        .collect();
+    let who = said.first().map_or_else(String::new, |(_, word)| {
+        format!("{} confirmed as {}", view.names.mention(&word.by), word.role.title())
+    });
+    let sentence = format!("{who}: {}.", count(said.len(), "line"));
+    let note = said.iter().find_map(|(_, word)| word.note.as_ref());
+    let text = format!("{}: {sentence}", view.release.key);
+    message(&text, view.version, |room| {
+        let lines = said
+            .iter()
+            .map(|(rule, _)| format!("• {} (`{}`)", rule.summary(), rule.id()));
+        let mut blocks = vec![section(&format!(
+            "{sentence}\n{}",
+            lines.collect::<Vec<_>>().join("\n")
+        ))];
+        blocks.extend(note.map(|note| section(&format!("*Note*\n{}", quoted(view.text(note), room, "(nothing)")))));
+        blocks.push(context(&format!(
+            "{} · recorded as said, not as seen",
+            view.when(at_ms)
+        )));
+        blocks
+    })
+}
+
 /// The reason that somebody gave, where the event has one.
 pub fn reason(event: &Event) -> Option<&Digest> {
     match event {
         Event::ReleaseRejected { reason, .. } => Some(reason),
+        Event::RuleWaived { waiver, .. } => Some(&waiver.justification),
+        Event::Attested { attestation, .. } => attestation.note.as_ref(),
         Event::SignOffWithdrawn { reason, .. } | Event::ReleaseCancelled { reason, .. } => reason.as_ref(),
         _ => None,
     }
@@ -110,7 +155,11 @@ fn rule_behind(event: &Event) -> Option<Rule> {
         Event::NoticePosted { .. } | Event::NoticeEscalated { .. } | Event::NoticeBreached { .. } => {
             Some(Rule::EmergencyNotice)
         }
-        Event::CommandRefused { rule, .. } => Some(*rule),
+        Event::CommandRefused { rule, .. }
+        | Event::Attested { rule, .. }
+        | Event::AttestationWithdrawn { rule, .. }
+        | Event::RuleWaived { rule, .. }
+        | Event::WaiverWithdrawn { rule, .. } => Some(*rule),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The two stories of the procedure, and what must never happen in them, on both databases: *given this, when this person does
 //! this, then this.*
 
+mod checklists;
 mod hotfix;
 mod interrupted;
 mod planned;
@@ -38,6 +39,11 @@ on_both_databases! {
         what_people_type_is_read_kindly
         nothing_starts_before_the_planned_start
         a_commit_is_typed_where_git_stays_silent
+    }
+    checklists {
+        each_role_confirms_its_lines_in_one_visit_and_signs_with_them
+        a_waiver_stands_on_the_card_and_dies_with_the_plan_it_was_given_on
+        a_hotfix_starts_with_the_last_line_that_it_waits_for
     }
     hotfix {
         one_click_of_the_cto_deploys_when_the_tech_lead_has_signed

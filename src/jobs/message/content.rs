@@ -103,13 +103,16 @@ struct Told {
     at_ms: i64,
     /// Whether it is a sign-off that lifted a rejection.
     lifts: bool,
+    /// What else was said in the same visit.
+    with_it: Vec<Event>,
 }
 
 /// The event of one entry of the release's stream, and whether it lifted a no that stood before it.
 async fn told(desk: &Desk<'_>, key: &ReleaseKey, version: u64) -> Result<Option<Told>, Trouble> {
     let entries = desk.handler.store.entries_of(&key.stream()).await?;
     let mut standing = stories::Standing::default();
-    for sealed in entries.iter().take_while(|entry| entry.version <= version) {
+    let mut told: Option<Told> = None;
+    for sealed in &entries {
         let opened = sealed.open().map_err(|kind| Failure::Permanent {
             message: format!("entry {} is {kind}", sealed.position),
         })?;
@@ -117,17 +120,23 @@ async fn told(desk: &Desk<'_>, key: &ReleaseKey, version: u64) -> Result<Option<
             .with_context(|| format!("entry {}: an event that this version doesn't know", sealed.position))
             .map_err(HandleError::of_reading)?;
         let lifts = standing.lifted_by(&event);
-        if sealed.version == version {
-            let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
-            return Ok(Some(Told {
-                event,
-                actor,
-                at_ms: opened.decided_ms,
-                lifts,
-            }));
+        match &mut told {
+            None if sealed.version == version => {
+                let actor = PersonId::new(opened.actor).map_or(Actor::Countersign, Actor::Person);
+                told = Some(Told {
+                    event,
+                    actor,
+                    at_ms: opened.decided_ms,
+                    lifts,
+                    with_it: Vec::new(),
+                });
+            }
+            None => {}
+            Some(told) if stories::goes_on(&told.event, &event) => told.with_it.push(event),
+            Some(_) => break,
         }
     }
-    Ok(None)
+    Ok(told)
 }
 
 /// A no, to somebody who asked for the release.
@@ -172,6 +181,7 @@ async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -
         actor,
         at_ms,
         lifts,
+        with_it,
     }) = told(desk, key, version).await?
     else {
         return Ok(None);
@@ -191,5 +201,8 @@ async fn story(desk: &Desk<'_>, scene: &Scene, key: &ReleaseKey, version: u64) -
         mentions: &mentions,
         plain: &plain,
     };
-    Ok(Some(stories::story(&view, &event, &actor, at_ms, lifts)))
+    Ok(Some(match &event {
+        Event::Attested { .. } => stories::visit(&view, &event, &with_it, at_ms),
+        event => stories::story(&view, event, &actor, at_ms, lifts),
+    }))
 }

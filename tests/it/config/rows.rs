@@ -231,10 +231,20 @@ mode = "sometimes""#),
 within = 2026-01-01"#),
      r#"policy.rules."signoff.tech-lead" (line 28): it holds a date, or a number that is infinite or too large
     Write texts, numbers, true or false, lists and tables."#),
+    (("", r#"[policy.services.legder."criteria.docs"]
+minor = "off""#),
+     r#"policy.services.legder (line 28): there is no such service
+    Name a service of [services], or remove it.
+policy.services.legder."criteria.docs" (line 28): asks for less than the procedure does (4.3): say why in `reason`
+    Correct it, or remove it: the procedure's own value holds then."#),
+    (("", r#"[policy.rules."signoff.cto"]
+emergency = "show""#),
+     r#"policy.rules."signoff.cto".emergency (line 29): what `signoff.cto` does can't be changed
+    Correct it, or remove it: the procedure's own value holds then."#),
     (("", "[policy]
 rule = 1"),
      "policy.rule (line 29): there is no such key. Did you mean `rules`?
-    Known here: rules."),
+    Known here: rules, services."),
     (("[mail]", "[mail
 "),
      "the configuration file (line 17): this is not TOML: unclosed table, expected `]`

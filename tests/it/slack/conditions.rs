@@ -463,7 +463,7 @@ fn what_asks_again_is_the_whole_list() {
     assert_eq!(
         binding::of_plan(),
         "A change of kind, version or commit voids both sign-offs, of tickets, scope, dependencies, planned start (earlier, or \
-         another day) or what users notice the product owner's, of migration class the QA lead's, and they are asked again; of \
+         another day) or what users notice the product owner's, of migration class or what is waived the QA lead's, and they are asked again; of \
          length or expected outcome or abort criteria none"
     );
 }
