@@ -11,6 +11,7 @@ mod migrate;
 mod people;
 #[cfg(feature = "playground")]
 mod playground;
+mod policy;
 mod restore;
 mod serve;
 
@@ -49,6 +50,9 @@ enum Verb {
     /// List, retry or drop jobs.
     #[command(subcommand)]
     Jobs(jobs::Verb),
+    /// Check, explain and try the policy.
+    #[command(subcommand)]
+    Policy(policy::Verb),
     /// Erase people from everything that stands beside the log.
     #[command(subcommand)]
     People(people::Verb),
@@ -91,6 +95,7 @@ fn run_async(verb: Verb) -> ExitCode {
             Verb::Audit(verb) => audit::run(verb).await,
             Verb::Jobs(verb) => jobs::run(verb).await,
             Verb::People(verb) => people::run(verb).await,
+            Verb::Policy(verb) => policy::run(&verb),
             Verb::Supervise { .. } => Ok(ExitCode::FAILURE),
         }
     });

@@ -291,6 +291,39 @@ impl Checkpoints {
     }
 }
 
+/// The policy of the configuration file, for verbs that need no token: everything in the file is checked with it.
+#[derive(Debug)]
+pub struct PolicyFile {
+    /// The policy.
+    pub policy: Policy,
+    /// The configured services.
+    pub services: Vec<String>,
+}
+
+impl PolicyFile {
+    /// Reads `path`, or the file that the environment of this process names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_process(path: Option<&Path>) -> Result<(Self, Warnings), Problems> {
+        let mut report = Report::default();
+        let mut variables = process::variables(&mut report);
+        if let Some(path) = path {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            variables.insert("COUNTERSIGN_CONFIG".to_owned(), path.display().to_string());
+        }
+        let text = process::file(&variables, &mut report).unwrap_or_default();
+        let table = reader::parse(&text, &mut report);
+        let file = table.map(|table| file(&Node::root(&table, &text), &variables, &mut report));
+        let read = file.and_then(|file| {
+            let services = file.services.into_keys().collect();
+            let policy = Policy::with_differences(&file.policy).ok()?;
+            Some(Self { policy, services })
+        });
+        finish(read, report)
+    }
+}
+
 /// Which of `words` the configuration file of this process holds, and its path; nothing if there is no such file.
 pub fn words_in_file<'w>(words: impl IntoIterator<Item = &'w str>) -> (PathBuf, Vec<&'w str>) {
     let mut report = Report::default();

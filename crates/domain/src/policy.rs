@@ -1,6 +1,7 @@
 //! What the rules do and their parameters: the defaults are the procedure, `[policy]` says what differs (`policy/read.rs`).
 
 mod read;
+pub mod trial;
 
 pub use read::{Differences, PolicyProblem};
 
