@@ -198,9 +198,10 @@ fn needs_service(intent: &Intent, release: Option<&Release>) -> bool {
         | Intent::StartAttempt { .. }
         | Intent::RecordEnd { .. }
         | Intent::RecordInterrupted { .. } => true,
-        Intent::SignOff { .. } | Intent::EndTechLeadWait { .. } | Intent::RecordSource(_) => {
+        Intent::SignOff { .. } | Intent::Attest(_) | Intent::EndTechLeadWait { .. } | Intent::RecordSource(_) => {
             release.kind.is_emergency()
         }
+        Intent::Waive(_) | Intent::TakeBack { .. } => queued || release.kind.is_emergency(),
         Intent::Reject { .. } | Intent::Withdraw { .. } | Intent::Cancel { .. } => queued,
         _ => false,
     }

@@ -383,10 +383,13 @@ pub(crate) fn repeat_key(release: &ReleaseKey, actor: &Actor, ask: &str, rule: R
 /// Which people an intent needs facts of, beyond the one who asks.
 fn wanted(intent: &Intent) -> FactsWanted {
     match intent {
-        Intent::Plan(_) | Intent::RecordSource(_) | Intent::AskDeputy { .. } | Intent::EndTechLeadWait { .. } => {
-            FactsWanted::Holders
-        }
-        Intent::Deploy | Intent::Settle { .. } | Intent::SignOff { .. } => FactsWanted::Signers,
+        Intent::Plan(_)
+        | Intent::Waive(_)
+        | Intent::TakeBack { .. }
+        | Intent::RecordSource(_)
+        | Intent::AskDeputy { .. }
+        | Intent::EndTechLeadWait { .. } => FactsWanted::Holders,
+        Intent::Deploy | Intent::Settle { .. } | Intent::SignOff { .. } | Intent::Attest(_) => FactsWanted::Signers,
         Intent::StartAttempt { .. } => FactsWanted::SignersAndHolders,
         _ => FactsWanted::Nobody,
     }

@@ -215,7 +215,7 @@ fn checklist(view: &View<'_>) -> String {
     let counts = |gate: &&Gate| {
         !matches!(gate.rule, Rule::DeployStart | Rule::RolesCommands | Rule::PolicyChange)
             && !matches!(gate.state, GateState::NotApplicable | GateState::NotJudged)
-            && (gate.effect == Effect::Block || has_debt(gate, view.release))
+            && gate.effect == Effect::Block
     };
     let mut gates: Vec<&Gate> = view.gates.iter().filter(counts).collect();
     let met = gates.iter().filter(|gate| gate.state == GateState::Met).count();
@@ -251,7 +251,7 @@ pub(crate) fn to_be_said(gates: &[&Gate], view: &View<'_>) -> Vec<String> {
     }
     let line = |(roles, gates): (&[Role], Vec<&Gate>)| {
         let who = match roles {
-            [role] => view.somebody(*role),
+            [role] => view.holders(*role),
             several => format!("two of {}", gates::roles(several)),
         };
         let titles = some_of(gates.iter().map(|gate| gate.rule.title().to_owned()), 20);

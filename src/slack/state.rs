@@ -116,7 +116,7 @@ fn to_confirm(view: &View<'_>) -> Option<String> {
     }
     let by = roles
         .iter()
-        .map(|(role, lines)| format!("{} by {}", count(*lines, "line"), view.somebody(*role)));
+        .map(|(role, lines)| format!("{} by {}", count(*lines, "line"), view.holders(*role)));
     let by: Vec<String> = by.collect();
     (!by.is_empty()).then(|| format!("To be confirmed with *Open checklist…*: {}.", joined(&by, "and")))
 }

@@ -134,6 +134,14 @@ impl View<'_> {
         format!("a {} ({})", role.title(), self.names.mentions(able, "or"))
     }
 
+    /// Somebody in a role, with everybody who holds it: what is confirmed may be confirmed by who asked for the release, too.
+    pub fn holders(&self, role: Role) -> String {
+        match self.people.holders_of(role) {
+            [] => format!("a {}", role.title()),
+            people => format!("a {} ({})", role.title(), self.names.mentions(people, "or")),
+        }
+    }
+
     /// A time in the release's zone, for Slack.
     pub fn when(&self, at_ms: Millis) -> String {
         super::time::when(at_ms, &self.release.time_zone)
