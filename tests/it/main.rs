@@ -15,6 +15,7 @@ mod browser;
 mod config;
 mod deploy;
 mod hostile;
+mod policy;
 mod processes;
 mod repository;
 mod scenarios;
