@@ -232,6 +232,7 @@ impl Judge {
             }
         };
         let objections = reading.objections(&Start {
+            confirmed: &[],
             attempt: *attempt,
             now_ms: entry.decided_ms,
             locked_for,

@@ -129,8 +129,9 @@ pub fn waivable(rule: Rule, release: &Release) -> Waivable {
 /// The waivers of `rule` that count: given on exactly this release, by everybody whom it takes.
 pub fn waived<'r>(rule: Rule, release: &'r Release, policy: &Policy) -> Option<Vec<&'r Waiver>> {
     let on = Fingerprint::of(release, policy).without_waivers();
-    let given = release.waivers.get(&rule)?.iter().filter(|waiver| waiver.on == on);
-    let given: Vec<&Waiver> = given.collect();
+    // Who gave it may have become one of its authors since.
+    let counts = |waiver: &&Waiver| waiver.on == on && release.own_part(&waiver.by).is_none();
+    let given: Vec<&Waiver> = release.waivers.get(&rule)?.iter().filter(counts).collect();
     let roles: BTreeSet<Role> = given.iter().map(|waiver| waiver.role).collect();
     let people: BTreeSet<&PersonId> = given.iter().map(|waiver| &waiver.by).collect();
     let counts = match waivable(rule, release) {

@@ -1,7 +1,7 @@
 //! Random people do random things at random times; whatever starts is judged a second time by a naive reading of the
 //! rulebook that shares no code with the domain: it reads the log and the world, nothing else.
 
-use crate::reading::{Reading, Seat, Start};
+use crate::reading::{CONFIRMED, Reading, Seat, Start};
 use crate::support::{Scenario, T0, hotfix_request, key, people, person, proposal, seen, text};
 use domain::case::Case;
 use domain::command::{Intent, Proposal};
@@ -11,6 +11,7 @@ use domain::people::Standing;
 use domain::policy::TechLeadMode;
 use domain::release::{AttemptResult, AttemptState, Release, SettlementChoice, Status};
 use domain::role::Role;
+use domain::rule::{Effect, Judged, Kind, Rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -18,6 +19,15 @@ const NAMES: [&str; 12] = [
     "rita", "priya", "paul", "quinn", "theo", "tina", "cleo", "vera", "dev", "moe", "gus", "rob",
 ];
 const SIGNING: [Role; 4] = [Role::ProductOwner, Role::QaLead, Role::Cto, Role::TechLead];
+
+/// Who confirms what in these histories.
+const ATTESTERS: [(&str, Role); 5] = [
+    ("rob", Role::ReleaseManager),
+    ("dev", Role::DeploymentEngineer),
+    ("quinn", Role::QaLead),
+    ("priya", Role::ProductOwner),
+    ("theo", Role::TechLead),
+];
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -42,6 +52,9 @@ enum Act {
     Breach,
     Roles(usize),
     Mode(u8),
+    Attest(usize, bool),
+    Waive(usize),
+    TakeBack(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +89,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Breach),
         3 => (0..SIGNING.len() + 5).prop_map(Act::Roles),
         1 => (0..3_u8).prop_map(Act::Mode),
+        // What the engineer says grows old within the hour.
+        14 => (prop::sample::select(vec![0, 1, 1, 1, 1, 2, 3, 4]), prop::bool::weighted(0.2))
+            .prop_map(|(who, signs)| Act::Attest(who, signs)),
+        3 => (0..CONFIRMED.len()).prop_map(Act::Waive),
+        1 => (0..CONFIRMED.len()).prop_map(Act::TakeBack),
     ]
 }
 
@@ -139,6 +157,22 @@ fn edited(which: u8) -> Proposal {
         _ => {}
     }
     plan
+}
+
+/// One of the attesters says everything that is theirs.
+fn confirm(s: &mut Scenario, who: usize, signs: bool) {
+    let (name, role) = ATTESTERS[who];
+    let rules: Vec<Rule> = CONFIRMED
+        .iter()
+        .map(|confirmed| confirmed.rule)
+        .filter(|rule| matches!(rule.judged(), Judged::Attested(roles, _) if roles.contains(&role)))
+        .filter(|rule| s.policy.effect(*rule, s.release().kind, &s.release().service).is_some())
+        .collect();
+    if signs {
+        s.by(name).attests_and_signs(role, &rules).done();
+    } else {
+        s.by(name).attests(role, &rules).done();
+    }
 }
 
 /// Who acts: for a signature, mostly somebody in a role that signs, so that releases get somewhere.
@@ -206,6 +240,9 @@ fn perform(s: &mut Scenario, step: &Step) {
             }
             s.last = Ok(Vec::new());
         }
+        Act::Attest(who, signs) => confirm(s, *who, *signs),
+        Act::Waive(rule) => s.by(name).waives(CONFIRMED[*rule].rule).done(),
+        Act::TakeBack(rule) => s.by(name).takes_back(CONFIRMED[*rule].rule).done(),
         Act::Mode(mode) => {
             s.mode([TechLeadMode::Block, TechLeadMode::BlockThenOwe, TechLeadMode::Owe][usize::from(*mode)]);
             s.last = Ok(Vec::new());
@@ -224,6 +261,8 @@ fn objections(log: &[(Millis, Event)], attempt: u32, s: &Scenario) -> Vec<String
             _ => {}
         }
     }
+    let asks = |rule: &Rule| s.policy.effect(*rule, Kind::Minor, &s.release().service) == Some(Effect::Block);
+    let confirmed: Vec<Rule> = CONFIRMED.iter().map(|confirmed| confirmed.rule).filter(asks).collect();
     let seat = |person: &PersonId, wanted: &[Role]| {
         let (standing, roles) = &s.world[person.as_str().trim_start_matches("p-")];
         if s.silent || s.facts_age.abs() > MINUTE_MS {
@@ -239,6 +278,7 @@ fn objections(log: &[(Millis, Event)], attempt: u32, s: &Scenario) -> Vec<String
         now_ms: s.now,
         locked_for,
         tech_lead_mode: s.policy.tech_lead_mode,
+        confirmed: &confirmed,
         seat: &seat,
     })
 }
@@ -259,9 +299,14 @@ struct Both {
 }
 
 impl Both {
-    fn new(first_is_hotfix: bool, second_is_hotfix: bool) -> Self {
+    /// `confirms` says whether people have to confirm what nothing looks at.
+    fn new(first_is_hotfix: bool, second_is_hotfix: bool, confirms: bool) -> Self {
         let make = |is_hotfix, name| {
             let mut s = Scenario::empty();
+            if confirms {
+                let watched = |rule: &Rule| CONFIRMED.iter().any(|confirmed| confirmed.rule == *rule);
+                s.policy.changes.retain(|rule, _| !watched(rule));
+            }
             s.key = key(name);
             s.shares_service = true;
             if is_hotfix {
@@ -269,7 +314,12 @@ impl Both {
             } else {
                 s.by("rita").plans(plan());
             }
-            s.resolved()
+            let mut s = s.resolved();
+            // Said once at the beginning, so that histories are about what becomes of it.
+            (0..ATTESTERS.len())
+                .filter(|_| confirms)
+                .for_each(|who| confirm(&mut s, who, false));
+            s
         };
         Self {
             releases: [make(first_is_hotfix, "REL-1"), make(second_is_hotfix, "REL-2")],
@@ -363,10 +413,10 @@ proptest! {
 
     #[test]
     fn nothing_starts_that_the_rulebook_forbids(
-        kinds in (any::<bool>(), any::<bool>()),
+        kinds in (any::<bool>(), any::<bool>(), any::<bool>()),
         steps in vec(step(), 1..60),
     ) {
-        let mut both = Both::new(kinds.0, kinds.1);
+        let mut both = Both::new(kinds.0, kinds.1, kinds.2);
         for step in &steps {
             both.take(step);
         }
@@ -394,18 +444,20 @@ fn random_people_do_start_deployments() {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut planned, mut hotfixes) = (0, 0);
-    for round in 0..240 {
+    let mut starts = [0; 4];
+    for round in 0..360 {
         let steps = vec(step(), 60).new_tree(&mut runner).unwrap().current();
-        let mut both = Both::new(round % 2 == 0, round % 2 == 0);
+        let (is_hotfix, confirms) = (round % 3 == 0, round % 2 == 0);
+        let mut both = Both::new(is_hotfix, is_hotfix, confirms);
         for step in &steps {
             both.take(step);
         }
-        *(if round % 2 == 0 { &mut hotfixes } else { &mut planned }) += both.starts;
+        starts[usize::from(is_hotfix) + 2 * usize::from(confirms)] += both.starts;
     }
+    let [planned, hotfixes, confirmed, confirmed_hotfixes] = starts;
     assert!(
-        planned >= 8 && hotfixes >= 40,
-        "{planned} planned and {hotfixes} hotfix starts"
+        planned >= 3 && hotfixes >= 15 && confirmed >= 2 && confirmed_hotfixes >= 8,
+        "{starts:?}: planned, hotfixes, and both where people confirm"
     );
 }
 
@@ -448,6 +500,8 @@ fn the_naive_reader_sees_what_is_wrong() {
         }),
         ["started twice"]
     );
+    let unconfirmed = objections(&Scenario::queued().and(|s| s.policy = domain::policy::Policy::default()));
+    assert_eq!(unconfirmed.len(), CONFIRMED.len(), "{unconfirmed:?}");
     let author = objections(&Scenario::queued().and(|s| {
         let (_, Event::ReleasePlanned { authors, .. }) = &mut s.log[0] else {
             panic!()

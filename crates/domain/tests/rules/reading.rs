@@ -6,6 +6,7 @@ use domain::ids::{DAY_MS, HOUR_MS, MINUTE_MS, Millis, PersonId};
 use domain::policy::TechLeadMode;
 use domain::release::Plan;
 use domain::role::Role;
+use domain::rule::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Content = BTreeMap<&'static str, String>;
@@ -24,9 +25,72 @@ pub struct Start<'a> {
     /// Which attempt of this release holds the environment.
     pub locked_for: Option<u32>,
     pub tech_lead_mode: TechLeadMode,
+    /// Rules that hold a start until somebody confirms or waives them: of those that the reading knows, `CONFIRMED`.
+    pub confirmed: &'a [Rule],
     /// Whether somebody has one of these roles.
     pub seat: &'a dyn Fn(&PersonId, &[Role]) -> Seat,
 }
+
+/// Who may waive a rule, said anew.
+pub enum Waivers {
+    Nobody,
+    AnyOf(&'static [Role]),
+    AllOf(&'static [Role]),
+}
+
+/// A rule that people confirm: what a word of it is about, how long it counts, and how many people it takes.
+pub struct Confirmed {
+    pub rule: Rule,
+    pub in_emergencies: bool,
+    pub fields: &'static [&'static str],
+    pub counts_ms: Option<Millis>,
+    pub people: usize,
+    pub waivers: Waivers,
+}
+
+/// One rule of every sort.
+pub const CONFIRMED: &[Confirmed] = &[
+    Confirmed {
+        rule: Rule::StageStaging,
+        in_emergencies: false,
+        fields: &["version", "commit", "migration"],
+        counts_ms: None,
+        people: 1,
+        waivers: Waivers::Nobody,
+    },
+    Confirmed {
+        rule: Rule::CriteriaDocs,
+        in_emergencies: false,
+        fields: &["version", "scope"],
+        counts_ms: None,
+        people: 2,
+        waivers: Waivers::AnyOf(&[Role::ProductOwner]),
+    },
+    Confirmed {
+        rule: Rule::CriteriaBugs,
+        in_emergencies: false,
+        fields: &["version", "commit"],
+        counts_ms: None,
+        people: 1,
+        waivers: Waivers::AllOf(&[Role::ProductOwner, Role::QaLead]),
+    },
+    Confirmed {
+        rule: Rule::HealthCpu,
+        in_emergencies: false,
+        fields: &[],
+        counts_ms: Some(HOUR_MS),
+        people: 1,
+        waivers: Waivers::AnyOf(&[Role::ReleaseManager, Role::TechLead, Role::Cto]),
+    },
+    Confirmed {
+        rule: Rule::ArtifactPublished,
+        in_emergencies: true,
+        fields: &["version", "commit"],
+        counts_ms: None,
+        people: 1,
+        waivers: Waivers::AnyOf(&[Role::TechLead]),
+    },
+];
 
 #[derive(Default)]
 pub struct Reading {
@@ -37,6 +101,10 @@ pub struct Reading {
     /// What a signature was given on, in plain words.
     content: Content,
     signed: BTreeMap<Role, (SignOff, Content)>,
+    /// Who said when, and of what, that a rule holds.
+    said: BTreeMap<Rule, BTreeMap<PersonId, (Millis, Content)>>,
+    /// Who waived a rule, in which role, and of what.
+    waived: BTreeMap<Rule, BTreeMap<PersonId, (Role, Content)>>,
     rejected: BTreeMap<Role, (usize, PersonId)>,
     /// The tech lead had signed, took it back, and no tech lead has signed since.
     tech_lead_took_it_back: bool,
@@ -123,6 +191,20 @@ impl Reading {
                 }
                 self.signed
                     .insert(sign_off.role, ((**sign_off).clone(), self.content.clone()));
+            }
+            Event::Attested { rule, attestation } => {
+                let word = (attestation.said_ms, self.content.clone());
+                self.said.entry(*rule).or_default().insert(attestation.by.clone(), word);
+            }
+            Event::AttestationWithdrawn { rule, by } => {
+                self.said.entry(*rule).or_default().remove(by);
+            }
+            Event::RuleWaived { rule, waiver } => {
+                let waived = (waiver.role, self.content.clone());
+                self.waived.entry(*rule).or_default().insert(waiver.by.clone(), waived);
+            }
+            Event::WaiverWithdrawn { rule, by } => {
+                self.waived.entry(*rule).or_default().remove(by);
             }
             Event::SignOffWithdrawn { role, .. } => {
                 self.signed.remove(role);
@@ -243,6 +325,11 @@ impl Reading {
         {
             say(objection);
         }
+        for rule in start.confirmed {
+            if let Some(objection) = self.not_confirmed(*rule, start.now_ms) {
+                say(format!("{rule}: {objection}"));
+            }
+        }
         let signers: BTreeSet<&PersonId> = self.signed.values().map(|(signed, _)| &signed.person).collect();
         if signers.len() < self.signed.len() {
             say("one person signed twice".to_owned());
@@ -251,6 +338,40 @@ impl Reading {
             say("one person says no in one role and yes in another".to_owned());
         }
         objections
+    }
+
+    /// Why a rule that people confirm holds this start.
+    fn not_confirmed(&self, rule: Rule, now_ms: Millis) -> Option<&'static str> {
+        let confirmed = CONFIRMED.iter().find(|confirmed| confirmed.rule == rule).unwrap();
+        if self.is_emergency && !confirmed.in_emergencies {
+            return None;
+        }
+        let none = BTreeMap::new();
+        let waived = self.waived.get(&rule).unwrap_or(&none).iter();
+        let waivers: BTreeSet<Role> = waived
+            .filter(|(who, (_, content))| *content == self.content && !self.parts.contains(*who))
+            .map(|(_, (role, _))| *role)
+            .collect();
+        let waived = match confirmed.waivers {
+            Waivers::Nobody => false,
+            Waivers::AnyOf(roles) => roles.iter().any(|role| waivers.contains(role)),
+            Waivers::AllOf(roles) => roles.iter().all(|role| waivers.contains(role)),
+        };
+        if waived {
+            return None;
+        }
+        let same = |content: &Content| {
+            confirmed
+                .fields
+                .iter()
+                .all(|field| content.get(field) == self.content.get(field))
+        };
+        let none = BTreeMap::new();
+        let said = self.said.get(&rule).unwrap_or(&none).values();
+        let standing = said.filter(|(said_ms, content)| {
+            same(content) && confirmed.counts_ms.is_none_or(|counts_ms| now_ms < said_ms + counts_ms)
+        });
+        (standing.count() < confirmed.people).then_some("neither confirmed nor waived")
     }
 
     fn tech_lead(&self, start: &Start<'_>) -> Option<String> {
