@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     /// Keep everything in this folder, and go on with what is there. Without it a fresh temporary folder is used.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// Hold releases to the whole procedure: people confirm by hand what nothing looks at yet. Without it only sign-offs are asked for.
+    #[arg(long)]
+    procedure: bool,
     /// Where the page is served; a free port is chosen if it is left out.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -44,7 +47,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         signing_secret: playground::Workspace::demo().signing_secret,
         folder,
     };
-    sample::write(&stage.folder).await.context("the sample services")?;
+    sample::write(&stage.folder, arguments.procedure)
+        .await
+        .context("the sample services")?;
     let mut page = stage.playground().context("the playground")?;
     let mut bot = stage.bot().context("the bot")?;
     stage.wait_until_ready(&mut page, &mut bot).await?;

@@ -198,7 +198,7 @@ fn justification(rule: Rule, words: &Words<'_>) -> String {
     let waivers = words.release.waivers.get(&rule).into_iter().flatten();
     let said = waivers
         .filter_map(|waiver| words.texts.get(&waiver.justification))
-        .last();
+        .next_back();
     said.map_or_else(String::new, |text| format!(": “{}”", foreign_line(text, 200)))
 }
 

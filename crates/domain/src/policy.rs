@@ -103,8 +103,8 @@ impl Policy {
     /// What `rule` does to the start of a release of `service`, or nothing where it doesn't apply.
     pub fn effect(&self, rule: Rule, kind: Kind, service: &ServiceName) -> Option<Effect> {
         let of_service = self.service_changes.get(service).and_then(|changes| changes.get(&rule));
-        let changes = of_service.into_iter().chain(self.changes.get(&rule));
-        let changed = changes.filter_map(|change| change.effects.get(&kind)).next();
+        let mut changes = of_service.into_iter().chain(self.changes.get(&rule));
+        let changed = changes.find_map(|change| change.effects.get(&kind));
         changed.copied().unwrap_or_else(|| rule.effect(kind))
     }
 

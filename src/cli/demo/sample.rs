@@ -85,8 +85,8 @@ arguments = ["--environment", "{environment}", "--version", "{version}"]
 timeout = "5m"
 "#;
 
-/// Writes everything that isn't there yet.
-pub(super) async fn write(folder: &Path) -> anyhow::Result<()> {
+/// Writes the services, and the configuration with the whole `procedure` or only its sign-offs.
+pub(super) async fn write(folder: &Path, procedure: bool) -> anyhow::Result<()> {
     let path = folder.to_str().context("the demo's folder must have a name in UTF-8")?;
     fs::create_dir_all(folder.join("data"))?;
     let services = [
@@ -108,7 +108,9 @@ pub(super) async fn write(folder: &Path) -> anyhow::Result<()> {
         );
         write_service(&folder.join(name), name, script, tags).await?;
     }
-    config.push_str(include_str!("signatures_only.toml"));
+    if !procedure {
+        config.push_str(include_str!("signatures_only.toml"));
+    }
     fs::write(folder.join("countersign.toml"), config)?;
     Ok(())
 }

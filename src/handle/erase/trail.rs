@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 const PAGE: u32 = 1_000;
 /// Members of events that commit to a text.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "scope",
     "dependencies",
     "outcome",
     "abort_criteria",
     "justification",
     "reason",
+    "note",
     "seen",
     "output",
 ];
@@ -131,11 +132,14 @@ impl Reading {
     }
 }
 
-/// Commitments to texts, with the member that holds them. A fingerprint only repeats what somebody else wrote.
+/// Members that only repeat what somebody else wrote: what was signed, and what a word is about.
+const REPEATED: [&str; 2] = ["fingerprint", "on"];
+
+/// Commitments to texts, with the member that holds them.
 fn gather<'a>(event: &'a Value, found: &mut Vec<(&'a str, Digest)>) {
     match event {
         Value::Object(members) => {
-            for (key, value) in members.iter().filter(|(key, _)| *key != "fingerprint") {
+            for (key, value) in members.iter().filter(|(key, _)| !REPEATED.contains(&key.as_str())) {
                 let digest = value.as_str().filter(|_| TEXTS.contains(&key.as_str()));
                 match digest.map(|text| Digest::try_from(text.to_owned())) {
                     Some(Ok(digest)) => found.push((key, digest)),

@@ -50,7 +50,7 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
             .iter()
             .any(|gate| matches!(gate.rule.judged(), Judged::Attested(..)))
     {
-        row.insert(0, button(ActionId::Checklist, "Open checklist…").primary());
+        row.insert(0, button(ActionId::Checklist, "Open checklist…"));
     }
     if matches!(
         release.status,

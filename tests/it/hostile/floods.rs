@@ -52,7 +52,8 @@ pub async fn the_same_signed_bytes_two_hundred_times_are_one_decision(engine: En
         answers.insert(answer);
     }
     // Whoever could not be served within 2.5 s was told so, and asks again.
-    answers.retain(|answer| !answer.contains("Not known yet") && !answer.contains("Something is broken"));
+    let asks_again = ["Not known yet", "Something is broken", "could not record this just now"];
+    answers.retain(|answer| !asks_again.iter().any(|text| answer.contains(text)));
     assert!(answers.len() <= 1, "one saved reply: {answers:?}");
     let (status, saved) = door.send(&command).await;
     assert_eq!(status, 200);

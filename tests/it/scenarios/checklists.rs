@@ -93,17 +93,14 @@ pub async fn each_role_confirms_its_lines_in_one_visit_and_signs_with_them(engin
     assert_eq!(bot.starts("payments").len(), 1);
     // What was said in one visit is told once.
     let card = bot.sees(PAYMENTS, &["REL-789", "RELEASED"]).await;
-    let thread = bot.slack.thread(PAYMENTS, &card.ts);
-    let told = thread
-        .iter()
-        .filter(|entry| entry.visible_text().contains("confirmed"))
-        .count();
-    assert_eq!(
-        told,
-        5,
-        "{:?}",
-        thread.iter().map(|entry| entry.visible_text()).collect::<Vec<_>>()
-    );
+    bot.wait("five visits in the thread", async || {
+        let thread = bot.slack.thread(PAYMENTS, &card.ts);
+        let told = thread
+            .iter()
+            .filter(|entry| entry.visible_text().contains("confirmed as"));
+        (told.count() == 5).then_some(())
+    })
+    .await;
     bot.finish().await;
 }
 

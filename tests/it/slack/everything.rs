@@ -13,6 +13,7 @@ use domain::event::{Event, NoticeStep, SourceProblem};
 use domain::ids::{ReleaseKey, ServiceName};
 use domain::intents::authority::Ask;
 use domain::people::Standing;
+use domain::policy::Policy;
 use domain::refusal::{Cause, Refusal};
 use domain::release::{OwnPart, Status};
 use domain::role::Role;
@@ -123,6 +124,7 @@ fn every_message(name: &str, sample: &Sample) {
         &lists::audit(view.release, view.names, &many, 4_000, Some(head)),
     );
     every_form(name, sample);
+    every_checklist(name, sample);
 }
 
 fn owes(view: &countersign::slack::view::View<'_>, role: Role) -> bool {
@@ -238,6 +240,41 @@ fn services() -> Vec<ServiceChoice> {
             has_repository,
         })
         .to_vec()
+}
+
+/// The checklists and waivers of a release that is held to the whole procedure.
+fn every_checklist(name: &str, sample: &Sample) {
+    let mut sample = sample.clone();
+    sample.policy = Policy::default();
+    let sample = sample.judged();
+    let view = sample.view();
+    check_message(&format!("{name}-card-procedure"), &cards::card(&view));
+    check_message(&format!("{name}-why-procedure"), &lists::why(&view));
+    for role in Role::ALL {
+        let who = person("olga");
+        if modals::has_checklist(&view, role, &who) {
+            check_form(
+                &format!("{name}-form-attest-{role}"),
+                &modals::attest(&view, role, &who),
+            );
+        }
+        let gates = modals::to_waive(&view, &[role]);
+        if !gates.is_empty() {
+            check_form(
+                &format!("{name}-form-waive-{role}"),
+                &modals::waive(&view, &gates, None),
+            );
+        }
+    }
+    check_message(
+        &format!("{name}-choose-checklist"),
+        &replies::choose_checklist(&view, &Role::ALL),
+    );
+    check_message(
+        &format!("{name}-nothing-to-confirm"),
+        &replies::nothing_to_confirm(&view),
+    );
+    check_message(&format!("{name}-nothing-to-waive"), &replies::nothing_to_waive(&view));
 }
 
 fn every_form(name: &str, sample: &Sample) {

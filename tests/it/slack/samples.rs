@@ -76,6 +76,7 @@ pub fn odd_texts() -> Vec<(&'static str, String)> {
 }
 
 /// A release in the making.
+#[derive(Clone)]
 pub struct Sample {
     pub name: String,
     pub case: Case,

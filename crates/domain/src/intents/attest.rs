@@ -33,7 +33,9 @@ pub(crate) fn attest(draft: &mut Draft<'_>, actor: &Actor, said: &Attested) -> R
         .iter()
         .map(|line| attested(draft, release, person, &facts, said.role, line.rule, line.note.as_ref()));
     let events: Vec<Event> = attested.collect::<Result<_, _>>()?;
-    events.into_iter().for_each(|event| draft.record(event));
+    for event in events {
+        draft.record(event);
+    }
     if said.signs {
         let view = said
             .view

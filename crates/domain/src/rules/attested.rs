@@ -8,7 +8,18 @@ use crate::release::{Migration, Release};
 use crate::role::Role;
 use crate::rule::{Kind, Rule, Waivable};
 use crate::rules::gates::{Detail, GateState};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+
+/// The fingerprint of the release that is judged: made once, and only if something rests on it.
+#[derive(Debug, Default)]
+pub struct Current(OnceCell<Fingerprint>);
+
+impl Current {
+    fn of(&self, release: &Release, policy: &Policy) -> &Fingerprint {
+        self.0.get_or_init(|| Fingerprint::of(release, policy))
+    }
+}
 
 /// Whether `rule` says anything about this release.
 pub fn applies(rule: Rule, release: &Release) -> bool {
@@ -60,12 +71,22 @@ pub fn counts_ms(rule: Rule, release: &Release) -> Option<Millis> {
 }
 
 /// Judges a rule by what people have said of it.
-pub fn judge(rule: Rule, needed: usize, release: &Release, policy: &Policy, now_ms: Millis) -> (GateState, Detail) {
-    let said = release.attestations.get(&rule).map_or(&[][..], Vec::as_slice);
-    let current = Fingerprint::of(release, policy);
+pub fn judge(
+    rule: Rule,
+    needed: usize,
+    release: &Release,
+    policy: &Policy,
+    current: &Current,
+    now_ms: Millis,
+) -> (GateState, Detail) {
+    let Some(said) = release.attestations.get(&rule) else {
+        let by = Vec::new();
+        return (GateState::Unmet, Detail::ToAttest { by, needed });
+    };
+    let current = current.of(release, policy);
     let standing = said
         .iter()
-        .filter(|word| flaw(rule, word, release, &current, now_ms).is_none());
+        .filter(|word| flaw(rule, word, release, current, now_ms).is_none());
     let standing: Vec<&Attestation> = standing.collect();
     if standing.len() >= needed {
         let until_ms = counts_ms(rule, release).zip(standing.iter().map(|word| word.said_ms).min());
@@ -76,10 +97,10 @@ pub fn judge(rule: Rule, needed: usize, release: &Release, policy: &Policy, now_
         };
         return (GateState::Met, detail);
     }
-    let flaws = said
+    let mut flaws = said
         .iter()
-        .filter_map(|word| flaw(rule, word, release, &current, now_ms));
-    match flaws.last() {
+        .filter_map(|word| flaw(rule, word, release, current, now_ms));
+    match flaws.next_back() {
         Some(flaw) if standing.is_empty() => (GateState::Stale, flaw),
         _ => {
             let by = standing.iter().map(|word| word.by.clone()).collect();
@@ -127,11 +148,12 @@ pub fn waivable(rule: Rule, release: &Release) -> Waivable {
 }
 
 /// The waivers of `rule` that count: given on exactly this release, by everybody whom it takes.
-pub fn waived<'r>(rule: Rule, release: &'r Release, policy: &Policy) -> Option<Vec<&'r Waiver>> {
-    let on = Fingerprint::of(release, policy).without_waivers();
+pub fn waived<'r>(rule: Rule, release: &'r Release, policy: &Policy, current: &Current) -> Option<Vec<&'r Waiver>> {
+    let given = release.waivers.get(&rule)?.iter();
+    let on = current.of(release, policy).without_waivers();
     // Who gave it may have become one of its authors since.
     let counts = |waiver: &&Waiver| waiver.on == on && release.own_part(&waiver.by).is_none();
-    let given: Vec<&Waiver> = release.waivers.get(&rule)?.iter().filter(counts).collect();
+    let given: Vec<&Waiver> = given.filter(counts).collect();
     let roles: BTreeSet<Role> = given.iter().map(|waiver| waiver.role).collect();
     let people: BTreeSet<&PersonId> = given.iter().map(|waiver| &waiver.by).collect();
     let counts = match waivable(rule, release) {

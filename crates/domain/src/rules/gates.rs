@@ -8,6 +8,7 @@ use crate::policy::Policy;
 use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Effect, Judged, Kind, Rule};
+use crate::rules::attested::Current;
 use crate::rules::{attested, deploy, plan, sign_off, vcs};
 
 /// When gates are judged.
@@ -182,12 +183,12 @@ pub fn gates(case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Ve
     let Some(release) = &case.release else {
         return Vec::new();
     };
-    let mut gates: Vec<Gate> = Vec::new();
+    let (mut gates, current) = (Vec::new(), Current::default());
     for rule in Rule::ALL {
         let effect = policy.effect(*rule, release.kind, &release.service);
         if let Some(effect) = effect.filter(|effect| *effect != Effect::Action) {
-            let gate = gate_of(*rule, release, case, policy, now_ms, moment);
-            gates.push(excused(Gate { effect, ..gate }, release, policy));
+            let gate = gate_of(*rule, (release, case, policy), &current, now_ms, moment);
+            gates.push(excused(Gate { effect, ..gate }, release, policy, &current));
         }
     }
     // The sign-offs know better than their role who can; of the others any holder of the role can.
@@ -198,7 +199,13 @@ pub fn gates(case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Ve
     gates
 }
 
-fn gate_of(rule: Rule, release: &Release, case: &Case, policy: &Policy, now_ms: Millis, moment: Moment) -> Gate {
+fn gate_of(
+    rule: Rule,
+    (release, case, policy): (&Release, &Case, &Policy),
+    current: &Current,
+    now_ms: Millis,
+    moment: Moment,
+) -> Gate {
     match rule {
         Rule::PlanComplete => return plan::complete(release),
         Rule::VcsTag => return vcs::tag(release),
@@ -214,7 +221,7 @@ fn gate_of(rule: Rule, release: &Release, case: &Case, policy: &Policy, now_ms: 
     let (state, detail, roles) = match rule.judged() {
         _ if !attested::applies(rule, release) => (GateState::NotApplicable, Detail::Plain, &[][..]),
         Judged::Attested(roles, needed) => {
-            let (state, detail) = attested::judge(rule, needed, release, policy, now_ms);
+            let (state, detail) = attested::judge(rule, needed, release, policy, current, now_ms);
             (state, detail, roles)
         }
         // What Countersign holds by itself: nothing else gets past it.
@@ -228,9 +235,9 @@ fn gate_of(rule: Rule, release: &Release, case: &Case, policy: &Policy, now_ms: 
 }
 
 /// A waiver that counts excuses what isn't met.
-fn excused(mut gate: Gate, release: &Release, policy: &Policy) -> Gate {
+fn excused(mut gate: Gate, release: &Release, policy: &Policy, current: &Current) -> Gate {
     let is_open = matches!(gate.state, GateState::Unmet | GateState::Stale | GateState::Unknown);
-    if let Some(waivers) = attested::waived(gate.rule, release, policy).filter(|_| is_open) {
+    if let Some(waivers) = attested::waived(gate.rule, release, policy, current).filter(|_| is_open) {
         gate.state = GateState::Waived;
         gate.detail = Detail::WaivedBy {
             people: waivers.iter().map(|waiver| waiver.by.clone()).collect(),
