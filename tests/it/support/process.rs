@@ -63,6 +63,12 @@ pub struct Told {
     pub data: Value,
 }
 
+/// Whether this was said because the database was too loaded to answer.
+fn is_loaded(said: &str) -> bool {
+    let signs = ["did not answer in time", "is not available", "statement timeout"];
+    signs.iter().any(|sign| said.contains(sign))
+}
+
 /// Asks again while the database is too loaded to answer: that is no answer.
 async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
     let until = Instant::now() + PATIENCE;
@@ -178,6 +184,19 @@ impl World {
 
     /// The same with another build of the program.
     pub async fn serve_by(&self, program: &str, name: &str, role: &str) -> Replica {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut replica = self.spawn(program, name, role);
+            match replica.serves(until).await {
+                Ok(()) => return replica,
+                // A database that is too loaded to answer ends a bot that starts; whatever looks after it starts it again.
+                Err(said) if is_loaded(&said) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(said) => panic!("{name} does not serve\n{said}"),
+            }
+        }
+    }
+
+    fn spawn(&self, program: &str, name: &str, role: &str) -> Replica {
         let mut command = self.command_of(program);
         command.args(["serve", "--role", role, "--clock-file"]);
         command.arg(self.folder.path().join("clock"));
@@ -192,29 +211,11 @@ impl World {
                 }
             }
         });
-        let mut replica = Replica {
+        Replica {
             name: name.to_owned(),
             url: String::new(),
             child,
             said,
-        };
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let address = replica.said.lock().unwrap().iter().find_map(|line| {
-                let rest = line.split_once("serving on ")?.1;
-                rest.split(['"', ' ']).next().map(str::to_owned)
-            });
-            if let Some(address) = address {
-                replica.url = format!("http://{address}");
-                return replica;
-            }
-            let ended = replica.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < until,
-                "{name} does not serve ({ended:?})\n{}",
-                replica.tail(30)
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -243,8 +244,10 @@ impl World {
             if code == Some(0) {
                 return said;
             }
-            let is_loaded = said.contains("the database is not available, nothing was recorded");
-            assert!(is_loaded && Instant::now() < until, "audit {verb}: {code:?} {said}");
+            assert!(
+                is_loaded(&said) && Instant::now() < until,
+                "audit {verb}: {code:?} {said}"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -513,6 +516,36 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// What it said before it ended.
+    async fn serves(&mut self, until: Instant) -> Result<(), String> {
+        loop {
+            let address = self.said.lock().unwrap().iter().find_map(|line| {
+                let rest = line.split_once("serving on ")?.1;
+                rest.split(['"', ' ']).next().map(str::to_owned)
+            });
+            if let Some(address) = address {
+                self.url = format!("http://{address}");
+                return Ok(());
+            }
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                // What it said last is still on its way.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                return Err(self.tail(30));
+            }
+            assert!(
+                Instant::now() < until,
+                "{} does not serve\n{}",
+                self.name,
+                self.tail(30)
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The newest lines of its log.
     pub fn tail(&self, lines: usize) -> String {
         let said = self.said.lock().unwrap();
