@@ -114,7 +114,7 @@ fn check(file: Option<&Path>) -> anyhow::Result<ExitCode> {
         .map(std::collections::BTreeMap::len)
         .sum();
     super::say(&match (changed, of_services) {
-        (0, 0) => "nothing is wrong; every rule does what the procedure says".to_owned(),
+        (0, 0) => "nothing is wrong; no rule is switched off or made weaker".to_owned(),
         _ => format!(
             "nothing is wrong; {changed} rules do something else than the procedure says, and {of_services} for one service"
         ),
@@ -188,7 +188,9 @@ fn explained(rule: Rule, policy: &Policy, services: &[ServiceName], kinds: &[Kin
     }
     lines.push(format!("    {}; {}", judged_by(rule), waivable_by(rule)));
     let reasons = policy.changes.get(&rule).into_iter();
-    let of_services = policy.service_changes.values().filter_map(|changes| changes.get(&rule));
+    let of_services = services
+        .iter()
+        .filter_map(|service| policy.service_changes.get(service)?.get(&rule));
     let reasons = reasons.chain(of_services).filter_map(|change| change.reason.as_ref());
     lines.extend(reasons.map(|reason| format!("    differs from the procedure: {reason}")));
     lines
@@ -214,7 +216,7 @@ fn judged_by(rule: Rule) -> String {
     match rule.judged() {
         Judged::Recorded => "judged by Countersign's own record".to_owned(),
         Judged::Done => "done by Countersign".to_owned(),
-        Judged::NotYet => "not judged by this version, which says so on every card".to_owned(),
+        Judged::NotYet => "not judged by this version".to_owned(),
         Judged::Attested(roles, 1) => format!("confirmed by a {}", titles(roles, " or ")),
         Judged::Attested(roles, several) => format!("confirmed by {several} people of: {}", titles(roles, ", ")),
     }

@@ -74,7 +74,13 @@ pub(super) fn summary(config: &Config) -> String {
             ));
         }
     }
-    let rules: Vec<&str> = config.policy.rules.keys().map(String::as_str).collect();
+    let rules: Vec<&str> = config
+        .policy
+        .rules
+        .keys()
+        .chain(config.policy.services.values().flat_map(|rules| rules.keys()))
+        .map(String::as_str)
+        .collect();
     lines.push(format!(
         "rules that differ from the procedure: {}",
         if rules.is_empty() {

@@ -107,7 +107,10 @@ impl Inbound {
     }
 
     /// Whoever types a sign-off goes by the card: its text as it is now is kept as what they saw.
-    async fn seen_when_typed(&self, key: &ReleaseKey) -> Result<Option<domain::digest::PrivateText>, HandleError> {
+    pub(super) async fn seen_when_typed(
+        &self,
+        key: &ReleaseKey,
+    ) -> Result<Option<domain::digest::PrivateText>, HandleError> {
         let Some(scene) = self.handler.scene(key).await? else {
             return Ok(None);
         };

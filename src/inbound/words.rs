@@ -12,6 +12,7 @@ use domain::ids::ReleaseKey;
 use domain::intents::authority::Ask;
 use domain::role::Role;
 use domain::rule::Rule;
+use domain::rules::plan::is_said;
 
 impl Inbound {
     /// Opens the checklist of one of the person's roles; asks which one if several have something to say.
@@ -100,11 +101,17 @@ impl Inbound {
         let Some(role) = fields.value.role else {
             return Ok(unread(&modals::ReadError::Unreadable));
         };
-        let note = || fields.note.clone().map(fresh::private_text);
+        let note = fields.note.filter(|note| is_said(note));
+        let note = || note.clone().map(fresh::private_text);
         let lines = fields.rules.iter().map(|rule| AttestedLine {
             rule: *rule,
             note: note(),
         });
+        // Whoever signs here goes by the card, and by what they have ticked.
+        let card = match fields.signs {
+            true => self.seen_when_typed(&fields.value.release).await?,
+            false => None,
+        };
         let said: Vec<String> = fields
             .rules
             .iter()
@@ -115,7 +122,7 @@ impl Inbound {
             view: fields.value.view,
             lines: lines.collect(),
             signs: fields.signs,
-            seen: fields.signs.then(|| fresh::private_text(said.join("\n"))),
+            seen: card.map(|card| fresh::private_text(format!("{}\n{}", card.value, said.join("\n")))),
         }));
         Ok(in_form(&self.decide(asked, &fields.value.release, None, intent).await?))
     }

@@ -13,7 +13,7 @@ use domain::ids::{Millis, ServiceName};
 use domain::policy::Policy;
 use domain::release::{Attempt, AttemptState, Migration, Release, Status};
 use domain::role::Role;
-use domain::rule::{Effect, Rule, SkipReason};
+use domain::rule::{Effect, Judged, Rule, SkipReason};
 use domain::rules::gates::{Detail, Gate, GateState};
 use domain::rules::sign_off::roles_of;
 use domain::schedule::next_working_day;
@@ -225,10 +225,7 @@ fn checklist(view: &View<'_>) -> String {
     }
     // Who signed or waived what has a line each, and so has what is missing; what is to be said shares one for each role, and the
     // plain rest one.
-    let (to_say, rest): (Vec<&Gate>, Vec<&Gate>) = gates
-        .iter()
-        .copied()
-        .partition(|gate| matches!(gate.detail, Detail::ToAttest { .. }));
+    let (to_say, rest): (Vec<&Gate>, Vec<&Gate>) = gates.iter().copied().partition(|gate| to_be_confirmed(gate));
     let (plain, own): (Vec<&Gate>, Vec<&Gate>) = rest.into_iter().partition(|gate| is_plainly_met(gate, view.release));
     let mut lines: Vec<String> = own.into_iter().map(|gate| gates::line(gate, &words)).collect();
     lines.extend(to_be_said(&to_say, view));
@@ -238,6 +235,11 @@ fn checklist(view: &View<'_>) -> String {
     }
     lines.extend(unchecked::line(view));
     format!("*Checklist:* {met} of {} met\n{}", gates.len(), lines.join("\n"))
+}
+
+/// Whether it holds the start until somebody says it, for the first time or again.
+pub(crate) fn to_be_confirmed(gate: &Gate) -> bool {
+    gate.holds_start() && matches!(gate.rule.judged(), Judged::Attested(..))
 }
 
 /// What somebody still has to say, one line for each of the roles.
@@ -252,7 +254,7 @@ pub(crate) fn to_be_said(gates: &[&Gate], view: &View<'_>) -> Vec<String> {
     let line = |(roles, gates): (&[Role], Vec<&Gate>)| {
         let who = match roles {
             [role] => view.holders(*role),
-            several => format!("two of {}", gates::roles(several)),
+            several => format!("two different people of {}", gates::roles(several)),
         };
         let titles = some_of(gates.iter().map(|gate| gate.rule.title().to_owned()), 20);
         format!("*To be confirmed* · by {who}: {titles}")

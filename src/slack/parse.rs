@@ -38,6 +38,15 @@ fn rule(typed: &str) -> Result<Rule, Wrong> {
     Rule::from_id(&id).ok_or_else(|| Box::new((Problem::NotARule(typed.to_owned()), None)))
 }
 
+/// Whether somebody means a rule: a part of the rulebook and a word, as in `criteria.docs`.
+fn looks_like_a_rule(typed: &str) -> bool {
+    let id = tidy(typed).trim_matches('`').to_lowercase();
+    let parts = id
+        .split_once('.')
+        .filter(|(_, word)| !word.is_empty() && !word.contains(['.', ' ']));
+    parts.is_some_and(|(family, _)| Rule::ALL.iter().any(|rule| rule.family() == family))
+}
+
 type Wrong = Box<(Problem, Option<String>)>;
 
 struct Reader<'a> {
@@ -116,13 +125,11 @@ impl Reader<'_> {
                 let rule = self.words.get(2).map(|word| rule(&word.text)).transpose()?;
                 Typed::Waive { key, rule }
             }
-            Verb::Withdraw
-                if self.words.len() == 3 && self.words.get(2).is_some_and(|word| rule(&word.text).is_ok()) =>
-            {
-                Typed::TakeBack {
-                    key: key()?,
-                    rule: rule(&self.words[2].text)?,
-                }
+            // A slip in a rule must not take the sign-off back.
+            Verb::Withdraw if self.words.get(2).is_some_and(|word| looks_like_a_rule(&word.text)) => {
+                let (key, rule) = (key()?, rule(&self.words[2].text)?);
+                self.end(entry, 3)?;
+                Typed::TakeBack { key, rule }
             }
             Verb::Withdraw => Typed::Withdraw {
                 key: key()?,

@@ -8,6 +8,7 @@ use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::cards::{migration, skipped, tickets, version_to_judge};
 use crate::slack::gates::{self, Words, rule_ref};
 use crate::slack::markup::{foreign_line, quoted};
+use crate::slack::modals;
 use crate::slack::state::{capital, deputy, if_held};
 use crate::slack::time::span;
 use crate::slack::unchecked;
@@ -89,6 +90,11 @@ fn planned(view: &View<'_>, role: Role, plan: &Plan) -> Rendered {
             Role::QaLead => " You vouch for tests, coverage and open bugs.",
             _ => "",
         };
+        blocks.extend(
+            modals::waivers(view)
+                .filter(|_| role == Role::QaLead)
+                .map(|text| section(&text)),
+        );
         let unseen = unchecked::line(view).unwrap_or_default();
         let said = format!("{unseen}{vouch}");
         blocks.extend((!said.is_empty()).then(|| section(said.trim())));
@@ -202,6 +208,7 @@ fn hotfix(view: &View<'_>, role: Role) -> Rendered {
             quoted(why, room, "(nothing)")
         )));
         blocks.push(fields(&hotfix_facts(view, role)));
+        blocks.extend(modals::waivers(view).map(|text| section(&text)));
         blocks.push(section(&format!(
             "{}\n{}",
             skipped(view),

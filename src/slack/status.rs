@@ -6,7 +6,7 @@ use domain::event::SourceProblem;
 use domain::ids::ReleaseKey;
 use domain::release::{Attempt, AttemptResult, AttemptState, NotStarted, Release, SettlementChoice, Status};
 use domain::rule::Judged;
-use domain::rules::gates::GateState;
+use domain::rules::gates::{Gate, GateState};
 use domain::rules::sign_off::{role_of, roles_of};
 
 /// The kind as people say it.
@@ -85,31 +85,31 @@ pub fn lower(status: &str) -> String {
 
 /// The status of a card, which knows its gates: an approval whose sign-offs no longer count is none.
 pub fn card_status(view: &View<'_>) -> String {
-    let gone = view
-        .gates
+    let holding = view.holding();
+    let of = |which: fn(&Gate) -> bool| holding.iter().filter(|gate| which(gate)).count();
+    let sign_offs = of(|gate| role_of(gate.rule).is_some());
+    let gone = of(|gate| role_of(gate.rule).is_some() && gate.state == GateState::Stale);
+    let lines = of(|gate| matches!(gate.rule.judged(), Judged::Attested(..)));
+    // What is looked at before the deployment is no part of a planned approval.
+    let kind = view.release.kind;
+    let of_approval = holding
         .iter()
-        .filter(|gate| gate.holds_start() && gate.state == GateState::Stale)
+        .filter(|gate| gate.is_of_approval(kind) && role_of(gate.rule).is_none());
+    let lines_of_approval = of_approval
+        .filter(|gate| matches!(gate.rule.judged(), Judged::Attested(..)))
         .count();
+    let to_confirm = |lines: usize| format!("{} TO CONFIRM", count(lines, "LINE").to_uppercase());
     match view.release.status {
         Status::Asking | Status::Approved if view.slot_over() => "PLANNED TIME OVER, NOT DEPLOYED".to_owned(),
         // A role whose answer is owed afterwards is not waited for.
-        Status::Asking => {
-            let holding = view.holding();
-            let sign_offs = holding.iter().filter(|gate| role_of(gate.rule).is_some()).count();
-            let lines = holding
-                .iter()
-                .filter(|gate| matches!(gate.rule.judged(), Judged::Attested(..)))
-                .count();
-            match (sign_offs, lines) {
-                (0, 1..) => format!("{} TO CONFIRM", count(lines, "LINE").to_uppercase()),
-                _ => waiting_for(sign_offs),
-            }
-        }
+        Status::Asking if sign_offs == 0 && lines > 0 => to_confirm(lines),
+        Status::Asking => waiting_for(sign_offs),
         Status::Approved if gone > 0 => format!(
             "{} NO LONGER COUNT{}",
             count(gone, "SIGN-OFF").to_uppercase(),
             if gone == 1 { "S" } else { "" }
         ),
+        Status::Approved if lines_of_approval > 0 => to_confirm(lines_of_approval),
         _ => status_words(view.release),
     }
 }

@@ -90,7 +90,7 @@ fn a_rule_is_explained_with_its_clause_who_meets_it_and_where_it_differs() {
             "minor",
         ],
         0,
-        &["minor is owed afterwards"],
+        &["minor warns"],
     );
     assert!(!ledger.contains("major"), "{ledger}");
     check(

@@ -172,7 +172,7 @@ rules! {
     ScopeCovered "scope.covered" "1.2, 1.3" "covered by the procedure" SHOW, SHOW, RECORDED, NEVER, "the service and its environment are configured";
     RolesCommands "roles.commands" "2.1, 2.2" "who may ask" BLOCK, BLOCK, RECORDED, NEVER, "only who may ask for something gets it";
     RolesContacts "roles.contacts" "2.4" "contacts" BLOCK, SHOW, RELEASE_MANAGER, BY_MANAGER, "name, phone and e-mail of release manager, tech lead, product owner and their deputies are known and were confirmed in the last 90 days";
-    PolicyChange "policy.change" "added" "changes of the policy" BLOCK, BLOCK, RECORDED, NEVER, "the policy in use was taken on by the admins";
+    PolicyChange "policy.change" "added" "changes of the policy" BLOCK, BLOCK, NOT_YET, NEVER, "a change of policy, roles or people is proposed by one admin and approved by another";
 
     PlanComplete "plan.complete" "2.1, 3.1, 4.2, 4.6" "plan" BLOCK, BLOCK, RECORDED, NEVER, "the plan is complete, and a release manager answers for it";
     PlanTicket "plan.ticket" "2.3, 3.1, 3.2" "the ticket in Jira" BLOCK, OWE, RELEASE_MANAGER, NEVER, "the release's ticket exists in Jira, linked with its sprint and the tickets in it";

@@ -110,6 +110,10 @@ fn tidily(typed: &Typed) -> Option<String> {
             Some(optional("waive", [Some(valid_key(key)), rule, None]))
         }
         Typed::TakeBack { key, rule } => Some(format!("withdraw {key} {rule}")),
+        // What begins like a rule is read as one.
+        Typed::Withdraw {
+            reason: Some(reason), ..
+        } if reason.split_whitespace().next().is_some_and(|word| word.contains('.')) => None,
         Typed::Withdraw { key, reason } => told("withdraw", key, reason.as_ref()),
         Typed::Cancel { key, reason } => told("cancel", key, reason.as_ref()),
         Typed::Commit { key, sha } => Some(format!("commit {key} {sha}")),

@@ -5,6 +5,7 @@ use crate::slack::buttons::{ActionId, ButtonValue};
 use crate::slack::view::View;
 use domain::release::{Release, SettlementChoice, Status};
 use domain::rule::{Judged, Rule};
+use domain::rules::sign_off::role_of;
 
 /// The buttons that the status allows. Who may press them is looked up at the click.
 pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
@@ -24,7 +25,7 @@ pub(super) fn buttons(view: &View<'_>) -> Vec<Button> {
         Status::Asking => vec![approve(), reject(), why(), cancel()],
         Status::Approved if view.slot_over() => vec![why(), cancel()],
         Status::Approved => {
-            let needs_signing = view.holding().iter().any(|gate| gate.is_of_approval(release.kind));
+            let needs_signing = view.holding().iter().any(|gate| role_of(gate.rule).is_some());
             let first = if needs_signing { approve() } else { deploy(view) };
             vec![
                 first,

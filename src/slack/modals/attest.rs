@@ -9,6 +9,7 @@ use crate::slack::modals::inputs::{Input, form};
 use crate::slack::modals::read::{ReadError, Reader};
 use crate::slack::payload::FormView;
 use crate::slack::state::{capital, kind_word};
+use crate::slack::unchecked;
 use crate::slack::view::View;
 use domain::ids::{DAY_MS, Millis, PersonId};
 use domain::role::Role;
@@ -17,9 +18,10 @@ use domain::rules::attested::waiving_roles;
 use domain::rules::gates::{Detail, Gate, GateState};
 use domain::rules::sign_off::roles_of;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The groups of the checklist: the part of the rulebook, and how people call it.
-const GROUPS: &[(&str, &str)] = &[
+pub const GROUPS: &[(&str, &str)] = &[
     ("roles", "Contacts"),
     ("plan", "Plan"),
     ("vcs", "Version control"),
@@ -30,6 +32,9 @@ const GROUPS: &[(&str, &str)] = &[
     ("backup", "Backups"),
     ("artifact", "Artifact"),
     ("deps", "Dependencies"),
+    ("schedule", "Calendar"),
+    ("page", "Confluence"),
+    ("record", "Record"),
 ];
 /// When a waiver is looked at again if nobody says when.
 const FOLLOW_UP_DAYS: i64 = 14;
@@ -40,7 +45,7 @@ pub struct AttestFields {
     /// What it is about: what the button carried, with the role.
     pub value: ButtonValue,
     /// The rules that were ticked.
-    pub rules: Vec<Rule>,
+    pub rules: BTreeSet<Rule>,
     /// A note or a link, for all of them.
     pub note: Option<String>,
     /// Whether the role's sign-off was given with it.
@@ -91,8 +96,13 @@ pub fn attest(view: &View<'_>, role: Role, person: &PersonId) -> Value {
         texts: view.texts,
     };
     let lines = open_lines(view, role, person);
+    let starts = if view.release.kind.is_emergency() {
+        " *If nothing else is missing then, the hotfix is deployed at once.*"
+    } else {
+        ""
+    };
     let mut blocks = vec![section(&format!(
-        "{}\nYou say it as {}, and it is recorded as said, not as seen. Tick what you know; what you leave stays open.",
+        "{}\nYou say it as {}, and it is recorded as said, not as seen. Tick what you know; what you leave stays open.{starts}",
         subject(view),
         role.title()
     ))];
@@ -131,6 +141,8 @@ pub fn attest(view: &View<'_>, role: Role, person: &PersonId) -> Value {
             .build(),
     );
     if may_sign(view, role) {
+        blocks.extend(waivers(view).map(|text| section(&text)));
+        blocks.extend(unchecked::line(view).map(|text| section(&text)));
         let option = [("sign", format!("Yes, I sign {}", signs(role)))];
         let hint = "It counts only if what it rests on is said or waived; otherwise nothing of this form is recorded.";
         blocks.push(
@@ -142,6 +154,20 @@ pub fn attest(view: &View<'_>, role: Role, person: &PersonId) -> Value {
     }
     let value = ButtonValue::on(view.release).as_role(role);
     form(Form::Attest, "Checklist", "Record", &value.to_json(), &blocks)
+}
+
+/// What was excused, by whom and why: part of what a QA lead, tech lead or CTO signs.
+pub fn waivers(view: &View<'_>) -> Option<String> {
+    let words = Words {
+        release: view.release,
+        names: view.names,
+        texts: view.texts,
+    };
+    let waived = view.gates.iter().filter(|gate| gate.state == GateState::Waived);
+    let lines: Vec<String> = waived
+        .map(|gate| format!("• {}", gates::sentence(gate, &words)))
+        .collect();
+    (!lines.is_empty()).then(|| format!("*Waived*\n{}", lines.join("\n")))
 }
 
 /// Rules that hold the start and that somebody in `roles` may excuse.
@@ -170,12 +196,12 @@ pub fn waive(view: &View<'_>, gates: &[&Gate], rule: Option<Rule>) -> Value {
         .map(Rule::id);
     let blocks = vec![
         section(&format!(
-            "{}\nA waiver counts for exactly this release as it stands, and dies with any change of it. It stands on the card, on the record and in the monthly report of exceptions.",
+            "{}\nA waiver counts for exactly this release as it stands, and dies with any change of it. It stands on the card and on the record, and the signers read it.",
             subject(view)
         )),
         Input::select("rule", "What is excused?", &options, initial).build(),
         Input::lines("justification", "Why?", "")
-            .hint("At least 20 characters. The signers read it, and it stays on the record.")
+            .hint("At least 20 characters.")
             .build(),
         Input::time(
             "follow_up",
@@ -210,10 +236,10 @@ fn subject(view: &View<'_>) -> String {
 pub fn read_attest(filled: &FormView) -> Result<AttestFields, ReadError> {
     let value = ButtonValue::parse(&filled.private_metadata).map_err(|_| ReadError::Unreadable)?;
     let mut reader = Reader::new(filled);
-    let mut rules = Vec::new();
+    let mut rules = BTreeSet::new();
     for (family, _) in GROUPS {
         for id in reader.ticked(&format!("lines_{family}")) {
-            rules.push(Rule::from_id(id).ok_or(ReadError::Unreadable)?);
+            rules.insert(Rule::from_id(id).ok_or(ReadError::Unreadable)?);
         }
     }
     let signs = !reader.ticked("sign").is_empty();

@@ -8,7 +8,9 @@ mod plan;
 mod read;
 mod reasons;
 
-pub use attest::{AttestFields, WaiveFields, attest, has_checklist, read_attest, read_waive, to_waive, waive};
+pub use attest::{
+    AttestFields, GROUPS, WaiveFields, attest, has_checklist, read_attest, read_waive, to_waive, waive, waivers,
+};
 pub use hotfix::{HotfixFields, HotfixPrefill, hotfix, read_hotfix};
 pub use plan::{PlanFields, PlanPrefill, plan, read_plan};
 pub use read::{Errors, ReadError, errors_of, errors_response, plan_has_changed};

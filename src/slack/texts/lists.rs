@@ -1,7 +1,7 @@
 //! What was asked to be read: where releases stand, what holds one, and what is on the record.
 
 use crate::slack::blocks::{Rendered, context, header, message, section};
-use crate::slack::cards::{debts, to_be_said};
+use crate::slack::cards::{debts, to_be_confirmed, to_be_said};
 use crate::slack::gates::{self, Words};
 use crate::slack::markup::{count, foreign_line};
 use crate::slack::state::{capital, card_status, kind_word, lower, now, sign_offs_end, status_words};
@@ -13,7 +13,7 @@ use domain::event::Event;
 use domain::ids::{Millis, ServiceName};
 use domain::release::{Release, Status};
 use domain::role::Role;
-use domain::rules::gates::{Detail, Gate, GateState};
+use domain::rules::gates::{Gate, GateState};
 
 /// `/release status KEY`.
 pub fn status(view: &View<'_>) -> Rendered {
@@ -169,10 +169,7 @@ pub fn why(view: &View<'_>) -> Rendered {
     );
     let mut lines = vec![format!("*{title} can't start yet: {things} {verb} it.*")];
     // What is to be said shares a line for each role, so that ten lines are enough.
-    let (to_say, own): (Vec<&Gate>, Vec<&Gate>) = holding
-        .iter()
-        .copied()
-        .partition(|gate| matches!(gate.detail, Detail::ToAttest { .. }));
+    let (to_say, own): (Vec<&Gate>, Vec<&Gate>) = holding.iter().copied().partition(|gate| to_be_confirmed(gate));
     for (at, gate) in own.iter().take(6).enumerate() {
         lines.push(format!(
             "{}. {}: {}.",

@@ -151,6 +151,10 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
             "`/release list` names the services; an admin adds one to the configuration.".to_owned(),
         ),
         Cause::Status(status) => status_said(*status, attempted),
+        Cause::OwnRelease(_) if attempted.ask == Ask::Waive => (
+            "you asked for it, answer for it or wrote some of it, and nobody waives anything for their own release".to_owned(),
+            who_can(refusal, attempted),
+        ),
         Cause::OwnRelease(part) => (own(*part).to_owned(), who_can(refusal, attempted)),
         Cause::AlreadySigned if attempted.ask == Ask::Settle => (
             "you said so already; it counts once a second person says the same".to_owned(),
@@ -169,6 +173,10 @@ fn sentences(refusal: &Refusal, attempted: &Attempted<'_>) -> Said {
             who_can(refusal, attempted),
         ),
         Cause::ChooseRole(roles) => return choose_role(roles, attempted),
+        Cause::NothingSigned if attempted.ask == Ask::TakeBack => (
+            format!("nothing that you said of `{}` stands, and no waiver of yours", refusal.rule.id()),
+            format!("`/release audit {}` shows who said what.", attempted.key_or("REL-789")),
+        ),
         Cause::NothingSigned => (
             "no sign-off of yours stands on it".to_owned(),
             format!("To say no to it: `/release reject {}`.", attempted.key_or("REL-789")),

@@ -72,9 +72,15 @@ fn first(before: Option<&Release>, view: &View<'_>, event: &Event, what: &str) -
             settlement(*choice)
         ),
         Event::RuleWaived { rule, waiver } => {
+            let counts = view.gate(*rule).is_none_or(|gate| !gate.holds_start());
+            let half = if counts {
+                ""
+            } else {
+                " It counts once everybody whom it takes has waived it too."
+            };
             return Some((
                 format!(
-                    "Waived: {} of {what}, by you as {}, until {}.",
+                    "Waived: {} of {what}, by you as {}, to be looked at again {}.{half}",
                     rule.title(),
                     waiver.role.title(),
                     view.when(waiver.follow_up_ms)

@@ -14,7 +14,7 @@ use domain::policy::{Policy, TechLeadMode};
 use domain::refusal::{Cause, Refusal};
 use domain::release::{AttemptResult, NotStarted};
 use domain::role::Role;
-use domain::rule::{Effect, Rule};
+use domain::rule::{Effect, Judged, Rule};
 use domain::rules::gates::GateState;
 use std::collections::BTreeSet;
 
@@ -574,6 +574,19 @@ fn every_rule_that_holds_a_release_by_the_rulebook_holds_one_here() {
         assert!(
             listed.contains(&format!("`{rule}`")),
             "CHANGELOG.md does not list {rule}"
+        );
+    }
+}
+
+#[test]
+fn whatever_people_confirm_has_a_place_on_the_checklist() {
+    for rule in Rule::ALL
+        .iter()
+        .filter(|rule| matches!(rule.judged(), Judged::Attested(..)))
+    {
+        assert!(
+            modals::GROUPS.iter().any(|(family, _)| *family == rule.family()),
+            "{rule}"
         );
     }
 }

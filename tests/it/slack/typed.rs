@@ -5,6 +5,7 @@ use countersign::slack::parse::{Known, Mistyped, Problem, Typed, parse};
 use countersign::slack::verbs::{self, Verb};
 use domain::ids::{CommitSha, ReleaseKey, ServiceName, Version};
 use domain::role::Role;
+use domain::rule::Rule;
 use proptest::prelude::*;
 
 fn read(typed: &str) -> Typed {
@@ -179,6 +180,39 @@ fn reasons_keep_what_was_written() {
         Typed::Withdraw {
             key: key("REL-789"),
             reason: None
+        }
+    );
+    let take_back = |rule| Typed::TakeBack {
+        key: key("REL-789"),
+        rule,
+    };
+    assert_eq!(read("withdraw REL-789 criteria.docs"), take_back(Rule::CriteriaDocs));
+    assert_eq!(read("withdraw REL-789 `Health.CPU`"), take_back(Rule::HealthCpu));
+    // A slip in a rule must not take the sign-off back.
+    for slip in ["withdraw REL-789 criteria.doc", "withdraw REL-789 criteria.docs because"] {
+        assert!(matches!(read(slip), Typed::Mistyped(_)), "{slip}");
+    }
+    for reason in ["not ready", "v1.4.1 is better", "criteria.docs are wrong"] {
+        assert_eq!(
+            read(&format!("withdraw REL-789 \"{reason}\"")),
+            Typed::Withdraw {
+                key: key("REL-789"),
+                reason: Some(reason.to_owned())
+            }
+        );
+    }
+    assert_eq!(
+        read("waive REL-789 criteria.docs"),
+        Typed::Waive {
+            key: key("REL-789"),
+            rule: Some(Rule::CriteriaDocs)
+        }
+    );
+    assert_eq!(
+        read("attest REL-789 qa_lead"),
+        Typed::Attest {
+            key: key("REL-789"),
+            role: Some(Role::QaLead)
         }
     );
     assert_eq!(

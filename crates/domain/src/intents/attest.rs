@@ -15,7 +15,10 @@ use crate::release::Release;
 use crate::role::Role;
 use crate::rule::{Judged, Rule, Waivable};
 use crate::rules::attested::{concerned, waivable, waiving_roles};
+use crate::rules::gates::{self, Moment};
 use crate::rules::plan::{chars_that_count, is_said};
+use crate::rules::sign_off::comes_before;
+use std::collections::BTreeSet;
 
 /// The furthest follow-up of a waiver.
 const FOLLOW_UP_MAX_DAYS: i64 = 365;
@@ -165,37 +168,39 @@ fn waiving_role(
     if let Some(part) = release.own_part(person) {
         return refuse(Cause::OwnRelease(part));
     }
-    // Where several have to waive together, a role that has not yet comes first.
-    let given = |role: &Role| {
+    let on = Fingerprint::of(release, draft.policy).without_waivers();
+    let standing = || {
         release
             .waivers
             .get(&rule)
-            .is_some_and(|given| given.iter().any(|w| w.role == *role))
+            .into_iter()
+            .flatten()
+            .filter(|waiver| waiver.on == on)
     };
+    // Where several have to waive together, a role that has not yet comes first.
+    let given = |role: &Role| standing().any(|waiver| waiver.role == *role);
     let held = || roles.iter().copied().filter(|role| facts.holds(*role));
+    let untold = |roles: &[Role]| roles.iter().any(|role| facts.is_untold(*role));
     let Some(role) = held().find(|role| !given(role)).or_else(|| held().next()) else {
-        let untold = roles.iter().any(|role| facts.is_untold(*role));
-        return refuse(if untold {
+        return refuse(if untold(&roles) {
             Cause::FactsUnavailable
         } else {
             Cause::NotInRole
         });
     };
-    let own_gate = !attesters.contains(&role) && attesters.iter().any(|attester| facts.holds(*attester));
-    let spoke = release
-        .attestations
-        .get(&rule)
-        .is_some_and(|said| said.iter().any(|word| word.by == *person));
-    let twice = release
-        .waivers
-        .get(&rule)
-        .is_some_and(|given| given.iter().any(|w| w.by == *person && w.role != role));
-    if twice {
-        return refuse(Cause::SignedAnotherRole(role));
+    let together = matches!(waivable(rule, release), Waivable::ByAll(_));
+    let other = standing().find(|waiver| together && waiver.by == *person && waiver.role != role);
+    if let Some(other) = other {
+        return refuse(Cause::SignedAnotherRole(other.role));
     }
     // Where the attester's word and the waiver are asked for together, as of open bugs, both stand for it.
-    let together = matches!(waivable(rule, release), Waivable::ByAll(_));
-    if (own_gate && !together) || spoke {
+    let is_theirs = !attesters.contains(&role) && !together;
+    if is_theirs && untold(attesters) {
+        return refuse(Cause::FactsUnavailable);
+    }
+    let own_gate = is_theirs && attesters.iter().any(|attester| facts.holds(*attester));
+    let said = release.attestations.get(&rule).into_iter().flatten();
+    if own_gate || said.into_iter().any(|word| word.by == *person) {
         return refuse(Cause::OwnGate);
     }
     Ok(role)
@@ -223,5 +228,23 @@ pub(crate) fn take_back(draft: &mut Draft<'_>, actor: &Actor, rule: Rule) -> Res
     if waived {
         draft.record(Event::WaiverWithdrawn { rule, by });
     }
+    void_who_relied(draft, rule)?;
     sign_off::reconsider(draft)
+}
+
+/// A verdict that turned red voids the sign-off that was given after it.
+fn void_who_relied(draft: &mut Draft<'_>, rule: Rule) -> Result<(), Refusal> {
+    let open = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
+    if !open.iter().any(|gate| gate.rule == rule) {
+        return Ok(());
+    }
+    let signed = draft.release()?.sign_offs.keys().copied();
+    let roles: BTreeSet<Role> = signed.filter(|role| comes_before(rule, *role)).collect();
+    if !roles.is_empty() {
+        draft.record(Event::SignOffsVoided {
+            roles,
+            changed: Vec::new(),
+        });
+    }
+    Ok(())
 }

@@ -107,7 +107,11 @@ pub(crate) fn reconsider(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if status == Status::Queued && !holding.is_empty() {
         deployment::call_off(draft)?;
     }
-    source::ask_again(draft)
+    match source::ask_again(draft) {
+        // A word is taken back whether or not Slack says who is to be asked anew: those who were asked before have their question.
+        Err(refusal) if refusal.cause == Cause::FactsUnavailable => Ok(()),
+        asked => asked,
+    }
 }
 
 fn make(

@@ -128,14 +128,13 @@ fn incur_debts(draft: &mut Draft<'_>, gates: &[Gate]) -> Result<(), Refusal> {
             draft.now_ms + draft.policy.tech_lead_within_ms,
         ));
     }
-    if release.kind.is_emergency() && !owes(Rule::StageStaging) {
-        let skipped = draft
-            .policy
-            .skipped_by_emergency(&release.service)
-            .into_iter()
-            .filter(|(reason, _)| *reason != SkipReason::SameDay);
+    if release.kind.is_emergency() {
+        let skipped = draft.policy.skipped_by_emergency(&release.service).into_iter();
+        let rules =
+            skipped.filter(|(reason, rule)| *reason != SkipReason::SameDay && !release.debts.contains_key(rule));
+        let rules: BTreeSet<Rule> = rules.map(|(_, rule)| rule).collect();
         let due_ms = schedule::next_working_day(draft.now_ms, &release.time_zone, 17);
-        debts.push((skipped.map(|(_, rule)| rule).collect(), due_ms));
+        debts.extend((!rules.is_empty()).then_some((rules, due_ms)));
     }
     for (rules, due_ms) in debts {
         draft.record(Event::DebtIncurred {

@@ -198,7 +198,7 @@ fn read_change(change: &mut Change, rule: Rule, name: &str, value: &Value) -> Op
     };
     Some(effect(value).and_then(|effect| {
         for kind in kinds {
-            may_change(rule, kind)?;
+            may_change(rule, kind, effect)?;
             change.effects.insert(kind, effect);
         }
         Ok(())
@@ -207,13 +207,25 @@ fn read_change(change: &mut Change, rule: Rule, name: &str, value: &Value) -> Op
 
 /// What people or a probe say of a rule may be asked for more or less strictly. What Countersign sees for itself, the sign-offs
 /// among it, and what it does, is the procedure.
-fn may_change(rule: Rule, kind: Kind) -> Result<(), String> {
-    let is_fact = matches!(rule.judged(), Judged::Attested(..) | Judged::NotYet);
-    if is_fact && rule.effect(kind) != Some(Effect::Action) {
-        Ok(())
-    } else {
-        Err(format!("what `{rule}` does can't be changed"))
+fn may_change(rule: Rule, kind: Kind, effect: Option<Effect>) -> Result<(), String> {
+    let default = rule.effect(kind);
+    let is_fact = matches!(rule.judged(), Judged::Attested(..) | Judged::NotYet) && rule != Rule::PolicyChange;
+    if !is_fact || default == Some(Effect::Action) {
+        return Err(format!("what `{rule}` does can't be changed"));
     }
+    if rule.judged() == Judged::NotYet && strength(effect) > strength(default) {
+        return Err("nothing judges this rule yet, so it can't be asked for more strictly".to_owned());
+    }
+    if effect == Some(Effect::Owe) && !kind.is_emergency() {
+        return Err("what a planned release owes is not kept yet: use \"warn\" or \"show\"".to_owned());
+    }
+    if kind.is_emergency() && matches!(effect, None | Some(Effect::Warn)) && default.is_some() {
+        return Err(
+            "must be \"block\", \"owe\" or \"show\": whoever signs a hotfix has in view what nobody looked at"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn effect(value: &Value) -> Result<Option<Effect>, String> {
@@ -308,18 +320,18 @@ mod tests {
     #[test]
     fn what_a_rule_does_differs_by_kind_and_service_and_only_these_sign_anew() {
         let policy = check(
-            &json!({"criteria.performance": {"planned": "owe", "reason": "no load tests yet, PAY-12"}, "plan.type": {"major": "block"}}),
+            &json!({"criteria.performance": {"planned": "warn", "reason": "no load tests yet, PAY-12"}, "health.tls": {"emergency": "block"}}),
             &json!({"ledger": {"criteria.performance": {"minor": "off", "reason": "a batch job"}}}),
         )
         .unwrap();
         let effect = |rule, kind, name| policy.effect(rule, kind, &service(name));
         let performance = Rule::CriteriaPerformance;
-        assert_eq!(effect(performance, Kind::Minor, "payments"), Some(Effect::Owe));
+        assert_eq!(effect(performance, Kind::Minor, "payments"), Some(Effect::Warn));
         assert_eq!(effect(performance, Kind::Emergency, "payments"), Some(Effect::Owe));
         assert_eq!(effect(performance, Kind::Minor, "ledger"), None);
-        assert_eq!(effect(performance, Kind::Major, "ledger"), Some(Effect::Owe));
-        assert_eq!(effect(Rule::PlanType, Kind::Major, "ledger"), Some(Effect::Block));
-        assert_eq!(effect(Rule::PlanType, Kind::Minor, "ledger"), Some(Effect::Warn));
+        assert_eq!(effect(performance, Kind::Major, "ledger"), Some(Effect::Warn));
+        assert_eq!(effect(Rule::HealthTls, Kind::Emergency, "ledger"), Some(Effect::Block));
+        assert_eq!(effect(Rule::HealthTls, Kind::Minor, "ledger"), Some(Effect::Block));
         let digest = |kind, name| policy.effective_digest(kind, &service(name));
         assert_ne!(digest(Kind::Minor, "ledger"), digest(Kind::Minor, "payments"));
         assert_eq!(digest(Kind::Major, "ledger"), digest(Kind::Major, "payments"));
@@ -331,7 +343,8 @@ mod tests {
             &json!({
                 "signoff.boss": {}, "signoff.cto": {"expires_after": "5h", "quorum": 2, "emergency": "show"},
                 "signoff.tech-lead": {"mode": "never", "wait": "soon"}, "emergency.notice": {"mail_after": "20m"},
-                "deploy.start": 7, "criteria.docs": {"planned": "show"}, "vcs.branch": {"minor": "maybe", "reason": " "}
+                "deploy.start": 7, "criteria.docs": {"planned": "show"}, "vcs.branch": {"minor": "maybe", "reason": " "},
+                "schedule.peak": {"emergency": "block"}, "criteria.coverage": {"minor": "owe", "emergency": "off"}
             }),
             &json!({"No Name": {}, "ledger": {"health.cpu": {"planned": "off"}, "signoff.cto": {"deputy_after": "5m"}}}),
         )
@@ -339,7 +352,10 @@ mod tests {
         assert_eq!(
             problems,
             [
+                "policy.rules.\"criteria.coverage\".emergency: must be \"block\", \"owe\" or \"show\": whoever signs a hotfix has in view what nobody looked at",
+                "policy.rules.\"criteria.coverage\".minor: what a planned release owes is not kept yet: use \"warn\" or \"show\"",
                 "policy.rules.\"deploy.start\": must be a table of parameters",
+                "policy.rules.\"schedule.peak\".emergency: nothing judges this rule yet, so it can't be asked for more strictly",
                 "policy.rules.\"signoff.boss\": there is no rule `signoff.boss`; docs/rulebook.md lists them",
                 "policy.rules.\"signoff.cto\".emergency: what `signoff.cto` does can't be changed",
                 "policy.rules.\"signoff.cto\".expires_after: must be at most 4h, the procedure's own limit",

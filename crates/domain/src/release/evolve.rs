@@ -153,6 +153,8 @@ impl Release {
         self.revision += 1;
         self.asked.clear();
         self.withdrawn.clear();
+        // They were given on what the release was.
+        self.waivers.clear();
         if self.status != Status::Rejected {
             self.status = Status::Drafted;
         }

@@ -1,6 +1,7 @@
 //! Rules that a person's word meets until a probe or a report does, and the waivers that excuse them.
 
 use crate::attestation::{Attestation, Waiver};
+use crate::digest::Digest;
 use crate::fingerprint::{Field, Fingerprint};
 use crate::ids::{DAY_MS, HOUR_MS, Millis, PersonId};
 use crate::policy::Policy;
@@ -120,19 +121,23 @@ fn flaw(rule: Rule, word: &Attestation, release: &Release, current: &Fingerprint
 }
 
 /// Who may waive `rule` for this release: the rulebook's roles, and in place of a release manager who asked for it, a tech lead or
-/// the CTO.
+/// the CTO; where a tech lead waives with the release manager, only the CTO.
 pub fn waiving_roles(rule: Rule, release: &Release) -> Vec<Role> {
-    match waivable(rule, release) {
-        Waivable::Never => Vec::new(),
-        Waivable::ByAll(roles) => roles.to_vec(),
-        Waivable::By(roles) => {
-            let mut roles = roles.to_vec();
-            if roles == [Role::ReleaseManager] && release.owner.is_some() {
-                roles.extend([Role::TechLead, Role::Cto]);
-            }
-            roles
-        }
+    let (roles, instead): (&[Role], &[Role]) = match waivable(rule, release) {
+        Waivable::Never => return Vec::new(),
+        Waivable::By(roles) => (roles, &[Role::TechLead, Role::Cto]),
+        Waivable::ByAll(roles) => (roles, &[Role::Cto]),
+    };
+    let mut all = roles.to_vec();
+    if roles.iter().any(|role| stands_in(*role, release)) {
+        all.extend(instead.iter().filter(|role| !roles.contains(role)));
     }
+    all
+}
+
+/// Whether somebody else may waive in place of `role`: of a release manager, who may have asked for the release.
+fn stands_in(role: Role, release: &Release) -> bool {
+    role == Role::ReleaseManager && (release.owner.is_some() || release.kind.is_emergency())
 }
 
 /// Who may waive `rule`, given what this release does.
@@ -149,17 +154,26 @@ pub fn waivable(rule: Rule, release: &Release) -> Waivable {
 
 /// The waivers of `rule` that count: given on exactly this release, by everybody whom it takes.
 pub fn waived<'r>(rule: Rule, release: &'r Release, policy: &Policy, current: &Current) -> Option<Vec<&'r Waiver>> {
+    release.waivers.get(&rule)?;
+    standing(rule, release, &current.of(release, policy).without_waivers())
+}
+
+/// The same, where the fingerprint's digest without waivers is known.
+pub(crate) fn standing<'r>(rule: Rule, release: &'r Release, on: &Digest) -> Option<Vec<&'r Waiver>> {
     let given = release.waivers.get(&rule)?.iter();
-    let on = current.of(release, policy).without_waivers();
     // Who gave it may have become one of its authors since.
-    let counts = |waiver: &&Waiver| waiver.on == on && release.own_part(&waiver.by).is_none();
+    let counts = |waiver: &&Waiver| waiver.on == *on && release.own_part(&waiver.by).is_none();
     let given: Vec<&Waiver> = given.filter(counts).collect();
     let roles: BTreeSet<Role> = given.iter().map(|waiver| waiver.role).collect();
     let people: BTreeSet<&PersonId> = given.iter().map(|waiver| &waiver.by).collect();
     let counts = match waivable(rule, release) {
         Waivable::Never => false,
         Waivable::By(_) => !given.is_empty(),
-        Waivable::ByAll(all) => all.iter().all(|role| roles.contains(role)) && people.len() >= all.len(),
+        Waivable::ByAll(all) => {
+            let covers =
+                |role: &Role| roles.contains(role) || (stands_in(*role, release) && roles.contains(&Role::Cto));
+            all.iter().all(covers) && people.len() >= all.len()
+        }
     };
     counts.then_some(given)
 }

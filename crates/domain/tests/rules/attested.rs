@@ -337,3 +337,116 @@ fn a_word_counts_only_from_its_own_role_and_on_what_stands() {
     })));
     s.then_refused("signoff.recorded", "stale_view");
 }
+
+/// Everything said and signed, but for what Theo waives.
+fn waived(rule: Rule) -> Scenario {
+    let mut s = planned(Kind::Minor);
+    everybody_attests(&mut s, Some(rule));
+    s.by("theo").waives(rule);
+    s.by("priya").approves();
+    s.by("quinn").approves().then_status(Status::Approved);
+    s
+}
+
+fn has_signed(s: &Scenario, role: Role) -> bool {
+    s.release().sign_offs.contains_key(&role)
+}
+
+#[test]
+fn a_waiver_with_other_words_is_another_one_for_whoever_signed_it() {
+    let mut s = waived(Rule::CriteriaPerformance);
+    s.at(51).by("theo").waives(Rule::CriteriaPerformance);
+    assert!(!has_signed(&s, Role::QaLead) && has_signed(&s, Role::ProductOwner));
+    assert_eq!(s.gate("criteria.performance").state, GateState::Waived);
+}
+
+#[test]
+fn a_half_waiver_is_none_and_the_other_half_asks_the_qa_lead_again() {
+    let mut s = planned(Kind::Minor);
+    everybody_attests(&mut s, None);
+    s.by("priya").approves();
+    s.by("quinn").approves().then_status(Status::Approved);
+    s.by("paul").waives(Rule::CriteriaBugs);
+    assert!(has_signed(&s, Role::QaLead), "a half changes nothing");
+    s.is_now("uma", domain::people::Standing::Active, &[Role::QaLead]);
+    s.by("uma").waives(Rule::CriteriaBugs);
+    assert!(!has_signed(&s, Role::QaLead));
+}
+
+#[test]
+fn a_waiver_of_somebody_who_became_an_author_counts_no_more() {
+    let mut s = waived(Rule::CriteriaPerformance);
+    s.by("rita").plans(domain::command::Proposal {
+        migration: Migration::ExpandOnly,
+        authors: crate::support::people(&["mia", "theo"]),
+        ..proposal()
+    });
+    assert_eq!(s.gate("criteria.performance").state, GateState::Unmet);
+}
+
+#[test]
+fn a_dead_waiver_does_not_come_back_with_what_it_was_given_on() {
+    let mut s = waived(Rule::CriteriaPerformance);
+    for start_ms in [65 * MINUTE_MS, 60 * MINUTE_MS] {
+        s.by("rita").plans(domain::command::Proposal {
+            migration: Migration::ExpandOnly,
+            start_ms: crate::support::T0 + start_ms,
+            ..proposal()
+        });
+        assert_eq!(s.gate("criteria.performance").state, GateState::Unmet, "{start_ms}");
+    }
+}
+
+#[test]
+fn a_verdict_that_turns_red_voids_the_sign_off_that_was_given_on_it() {
+    let mut s = planned(Kind::Minor);
+    everybody_attests(&mut s, None);
+    s.by("priya").approves();
+    s.by("quinn").approves().then_status(Status::Approved);
+    s.by("quinn").takes_back(Rule::StageStaging).then_status(Status::Asking);
+    assert!(!has_signed(&s, Role::QaLead) && has_signed(&s, Role::ProductOwner));
+    s.by("quinn").attests(Role::QaLead, &[Rule::StageStaging]);
+    assert!(!has_signed(&s, Role::QaLead), "who said it again signs again");
+}
+
+#[test]
+fn a_word_is_taken_back_even_while_slack_tells_nothing() {
+    let mut s = waived(Rule::CriteriaPerformance);
+    s.at(60).by("dev").deploys().then_status(Status::Queued);
+    s.silent = true;
+    s.by("theo").takes_back(Rule::CriteriaPerformance);
+    s.last.as_ref().unwrap();
+    assert_eq!(s.gate("criteria.performance").state, GateState::Unmet);
+    assert!(
+        s.release().live_attempt().is_none(),
+        "the requested start is called off"
+    );
+}
+
+#[test]
+fn nobody_waives_what_slack_could_not_say_is_not_theirs() {
+    let mut s = planned(Kind::Minor);
+    s.group_is_silent("theo", Role::QaLead);
+    s.by("theo")
+        .waives(Rule::CriteriaCoverage)
+        .then_refused("criteria.coverage", "facts_unavailable");
+    let mut s = planned(Kind::Minor);
+    s.is_now(
+        "theo",
+        domain::people::Standing::Active,
+        &[Role::TechLead, Role::QaLead],
+    );
+    s.by("theo")
+        .waives(Rule::CriteriaCoverage)
+        .then_refused("criteria.coverage", "own_gate");
+}
+
+#[test]
+fn who_may_waive_in_two_roles_may_do_so_again_after_a_change() {
+    let mut s = planned(Kind::Minor);
+    s.is_now("theo", domain::people::Standing::Active, &[Role::TechLead, Role::Cto]);
+    s.by("theo").waives(Rule::HealthCpu);
+    s.looks('b', "deploy.sh");
+    s.by("theo").waives(Rule::HealthCpu);
+    assert_eq!(s.gate("health.cpu").state, GateState::Waived);
+}

@@ -120,10 +120,12 @@ pub fn signatures_only() -> Policy {
         .filter(|rule| matches!(rule.judged(), Judged::Attested(..)))
     {
         let blocks = |kind: &&Kind| rule.effect(**kind) == Some(Effect::Block);
-        let kinds = Kind::ALL
-            .iter()
-            .filter(blocks)
-            .map(|kind| (kind.key().to_owned(), "off".into()));
+        let kinds = Kind::ALL.iter().filter(blocks).map(|kind| {
+            (
+                kind.key().to_owned(),
+                if kind.is_emergency() { "show" } else { "off" }.into(),
+            )
+        });
         let mut parameters: serde_json::Map<String, serde_json::Value> = kinds.collect();
         if !parameters.is_empty() {
             parameters.insert("reason".to_owned(), "these scenarios are about something else".into());
