@@ -108,9 +108,10 @@ impl Inbound {
             note: note(),
         });
         // Whoever signs here goes by the card, and by what they have ticked.
-        let card = match fields.signs {
-            true => self.seen_when_typed(&fields.value.release).await?,
-            false => None,
+        let card = if fields.signs {
+            self.seen_when_typed(&fields.value.release).await?
+        } else {
+            None
         };
         let said: Vec<String> = fields
             .rules

@@ -297,12 +297,12 @@ async fn what_only_a_newer_version_knows_is_not_judged_and_not_lost(engine: Engi
     world.settles().await;
     bot.terminate().await;
     // One that changes what is judged, and one that only stands in the log.
-    let waived = json!({ "name": "RuleWaived.v1", "data": { "rule": "signoff.qa-lead", "by": "p-newer" } });
+    let suspended = json!({ "name": "RuleSuspended.v1", "data": { "rule": "signoff.qa-lead", "by": "p-newer" } });
     a_newer_version_decides(
         &world.database,
         "REL-1",
-        waived,
-        Some(json!({ "waivers": ["signoff.qa-lead"] })),
+        suspended,
+        Some(json!({ "suspended": ["signoff.qa-lead"] })),
     )
     .await;
     let noted = json!({ "name": "TrainJoined.v1", "data": { "train": "T-7" } });

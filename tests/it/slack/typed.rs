@@ -189,7 +189,10 @@ fn reasons_keep_what_was_written() {
     assert_eq!(read("withdraw REL-789 criteria.docs"), take_back(Rule::CriteriaDocs));
     assert_eq!(read("withdraw REL-789 `Health.CPU`"), take_back(Rule::HealthCpu));
     // A slip in a rule must not take the sign-off back.
-    for slip in ["withdraw REL-789 criteria.doc", "withdraw REL-789 criteria.docs because"] {
+    for slip in [
+        "withdraw REL-789 criteria.doc",
+        "withdraw REL-789 criteria.docs because",
+    ] {
         assert!(matches!(read(slip), Typed::Mistyped(_)), "{slip}");
     }
     for reason in ["not ready", "v1.4.1 is better", "criteria.docs are wrong"] {

@@ -102,9 +102,7 @@ fn before_signing(draft: &Draft<'_>, role: Role) -> Option<Refusal> {
 
 /// Something that a release rested on was taken back: what was approved is not any more, and a requested start is called off.
 pub(crate) fn reconsider(draft: &mut Draft<'_>) -> Result<(), Refusal> {
-    let status = draft.release()?.status;
-    let holding = gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview);
-    if status == Status::Queued && !holding.is_empty() {
+    if !gates::holding(&draft.case, draft.policy, draft.now_ms, Moment::Overview).is_empty() {
         deployment::call_off(draft)?;
     }
     match source::ask_again(draft) {
