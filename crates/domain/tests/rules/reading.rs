@@ -166,7 +166,8 @@ impl Reading {
                 role: Role::TechLead,
                 people,
                 ..
-            } => {
+            // A question to nobody begins no new wait.
+            } if self.asked_tech_leads.is_none() || !people.is_empty() => {
                 let mut all = self
                     .asked_tech_leads
                     .take()
