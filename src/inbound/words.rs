@@ -4,15 +4,24 @@ use super::forms::{in_form, unread};
 use super::{Asked, Inbound, Reply};
 use crate::fresh;
 use crate::handle::HandleError;
+use crate::jobs::view::Scene;
 use crate::slack::modals;
 use crate::slack::payload::FormView;
 use crate::slack::texts::replies::{self, Instead};
 use domain::command::{Attested, AttestedLine, Intent, WaiverRequest};
-use domain::ids::ReleaseKey;
+use domain::ids::{PersonId, ReleaseKey};
 use domain::intents::authority::Ask;
 use domain::role::Role;
 use domain::rule::Rule;
 use domain::rules::plan::is_said;
+
+/// Somebody who asks for a form about a release.
+struct Visit {
+    /// What they are, for its service.
+    roles: Vec<Role>,
+    person: PersonId,
+    scene: Scene,
+}
 
 impl Inbound {
     /// Opens the checklist of one of the person's roles; asks which one if several have something to say.
@@ -22,12 +31,9 @@ impl Inbound {
         key: &ReleaseKey,
         role: Option<Role>,
     ) -> Result<Reply, HandleError> {
-        let (roles, person) = match self.roles_for(asked, key, Ask::Attest).await? {
-            Ok(found) => found,
+        let Visit { roles, person, scene } = match self.visit(asked, key, Ask::Attest).await? {
+            Ok(visit) => visit,
             Err(reply) => return Ok(reply),
-        };
-        let Some(scene) = self.handler.scene(key).await? else {
-            return self.no_such(asked, key).await;
         };
         let Some(view) = scene.view(&self.handler, true) else {
             return Ok(Reply::Empty);
@@ -58,12 +64,9 @@ impl Inbound {
         key: &ReleaseKey,
         rule: Option<Rule>,
     ) -> Result<Reply, HandleError> {
-        let (roles, _) = match self.roles_for(asked, key, Ask::Waive).await? {
-            Ok(found) => found,
+        let Visit { roles, scene, .. } = match self.visit(asked, key, Ask::Waive).await? {
+            Ok(visit) => visit,
             Err(reply) => return Ok(reply),
-        };
-        let Some(scene) = self.handler.scene(key).await? else {
-            return self.no_such(asked, key).await;
         };
         let Some(view) = scene.view(&self.handler, true) else {
             return Ok(Reply::Empty);
@@ -76,21 +79,23 @@ impl Inbound {
         self.open(asked, &form, &Instead::Waiver(key)).await
     }
 
-    /// The roles that the person holds for the release's service, and who they are.
-    async fn roles_for(
-        &self,
-        asked: &Asked,
-        key: &ReleaseKey,
-        ask: Ask,
-    ) -> Result<Result<(Vec<Role>, domain::ids::PersonId), Reply>, HandleError> {
+    /// Who asks for a form about `key` and what it shows, or why they get none.
+    async fn visit(&self, asked: &Asked, key: &ReleaseKey, ask: Ask) -> Result<Result<Visit, Reply>, HandleError> {
         let case = match self.permit(asked, ask, Some(key)).await? {
             Ok(case) => case,
             Err(refusal) => return Ok(Err(Reply::private(&refusal))),
         };
+        let Some(scene) = self.handler.scene(key).await? else {
+            return Ok(Err(self.no_such(asked, key).await?));
+        };
         let person = self.person(&asked.user).await?;
         let facts = case.people.facts.get(&person);
         let held = |role: &Role| facts.is_some_and(|facts| facts.holds(*role));
-        Ok(Ok((Role::ALL.into_iter().filter(held).collect(), person)))
+        Ok(Ok(Visit {
+            roles: Role::ALL.into_iter().filter(held).collect(),
+            person,
+            scene,
+        }))
     }
 
     pub(super) async fn submitted_checklist(&self, asked: &Asked, filled: &FormView) -> Result<Reply, HandleError> {

@@ -9,7 +9,7 @@ mod machine;
 mod message;
 mod retry;
 mod run;
-mod view;
+pub(crate) mod view;
 mod waiting;
 
 pub use checkpoint::Witnesses;

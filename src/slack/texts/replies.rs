@@ -268,22 +268,23 @@ pub fn choose_checklist(view: &View<'_>, roles: &[Role]) -> Rendered {
 
 /// There is nothing on the checklist of the person's roles.
 pub fn nothing_to_confirm(view: &View<'_>) -> Rendered {
-    let text = format!(
-        "Nothing of {} ({}) waits for your word. `{COMMAND} why {}` says what it waits for, and for whom.",
-        view.release.key,
-        view.what(),
+    let why = format!(
+        "`{COMMAND} why {}` says what it waits for, and for whom",
         view.release.key
+    );
+    let text = format!(
+        "Nothing of {} ({}) waits for your word. {why}.",
+        view.release.key,
+        view.what()
     );
     message(&text, 0, |_| vec![section(&text)])
 }
 
 /// No rule that holds the start is theirs to waive.
 pub fn nothing_to_waive(view: &View<'_>) -> Rendered {
+    let (key, what) = (&view.release.key, view.what());
     let text = format!(
-        "Nothing that holds {} ({}) is yours to waive. `{COMMAND} why {}` says what holds it, and who can help.",
-        view.release.key,
-        view.what(),
-        view.release.key
+        "Nothing that holds {key} ({what}) is yours to waive. `{COMMAND} why {key}` says what holds it, and who can help."
     );
     message(&text, 0, |_| vec![section(&text)])
 }

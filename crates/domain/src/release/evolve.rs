@@ -69,8 +69,10 @@ impl Release {
                     people: BTreeSet::new(),
                     at_ms,
                 });
-                // The same people again is a new question, others beside them (the CTO's deputy) are not.
-                if !asked.people.is_disjoint(people) {
+                // The same people again is a new question, and so is one to other tech leads; others beside those who were asked
+                // (the CTO's deputy) are not, nor is a question to nobody.
+                let others = *role == Role::TechLead && !people.is_empty();
+                if others || !asked.people.is_disjoint(people) {
                     asked.at_ms = at_ms;
                 }
                 asked.people.extend(people.iter().cloned());

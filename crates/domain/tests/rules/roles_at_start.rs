@@ -221,3 +221,21 @@ fn a_group_that_does_not_answer_takes_no_role_away() {
     let unconfirmed = &s.release().attempts[0].unconfirmed;
     assert!(unconfirmed.contains(&person("cleo")), "{unconfirmed:?}");
 }
+
+#[test]
+fn another_tech_lead_who_is_asked_instead_has_a_wait_of_their_own() {
+    let mut s = Scenario::hotfix().resolved();
+    s.at(1).by("theo").approves();
+    s.at(2).by("cleo").approves().then_status(Status::Queued);
+    for gone in ["theo", "tina"] {
+        s.is_now(gone, Standing::Active, &[]);
+    }
+    s.is_now("tom", Standing::Active, &[Role::TechLead]);
+    s.at(3).starts().then_status(Status::Asking);
+    s.at(17).tech_lead_timer();
+    assert_eq!(
+        s.then_refused("signoff.tech-lead", "outdated").next_ms,
+        Some(crate::support::T0 + 18 * MINUTE_MS)
+    );
+    s.at(18).tech_lead_timer().then_status(Status::Queued);
+}
